@@ -1,0 +1,1 @@
+"""What batchd decides, as pure functions: no I/O, no clock, no event loop, no randomness."""

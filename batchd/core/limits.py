@@ -1,0 +1,31 @@
+"""The provider's published numbers and names, each with its source."""
+
+from __future__ import annotations
+
+MAX_REQUESTS = 50_000  # per batch; API reference "Create batch", read 2026-11
+MAX_BYTES = 200_000_000  # per input file: docs say 200 MB; 209,715,200 is what the server enforces
+HARD_MAX_BYTES = 209_715_200  # the number in the server's own message, seen 2024-07
+MAX_UPLOAD_BYTES = 512 * 1024 * 1024  # per file, any purpose; SDK docstring of files.create
+LIST_PAGE = 100  # the largest page of GET /batches; more is refused
+COMPLETION_WINDOW = "24h"  # the only value of the SDK's Literal
+METADATA_PAIRS, METADATA_KEY, METADATA_VALUE = 16, 64, 512  # "Create batch", `metadata`
+
+#: What a batch may be sent to, in the order of the SDK's own Literal (openai 3.52).
+ENDPOINTS = (
+    "/v1/responses",
+    "/v1/chat/completions",
+    "/v1/embeddings",
+    "/v1/completions",
+    "/v1/moderations",
+    "/v1/images/generations",
+    "/v1/images/edits",
+    "/v1/videos",
+)
+
+#: Endpoints that refuse `"stream": true` in a batch (reference "Batch", B.3).
+STREAMING_ENDPOINTS = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/completions",
+    "/v1/moderations",
+)

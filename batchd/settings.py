@@ -1,0 +1,101 @@
+"""Every setting, as frozen values. `config/batchd.toml` explains each; a test keeps both equal.
+
+Loading a file, the environment and `--set` is `batchd/configuration.py`'s business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from batchd.core import limits
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[section]`. An unknown key is an error, never a silent default."""
+
+
+class Folders(Section):
+    """Where the three folders lie."""
+
+    root: Path = Path()  #: holds inbox/, outbox/ and var/, so that every hand-over is one rename
+
+
+class Inbox(Section):
+    """When a dropped file is taken."""
+
+    settle_seconds: float = 2.0
+    scan_seconds: float = 5.0
+    empty_grace_seconds: float = 30.0
+    cut_grace_seconds: float = 60.0
+    ignore: tuple[str, ...] = ()
+    max_line_bytes: int = 64 * 1024 * 1024
+
+
+class OpenAI(Section):
+    """The provider: where it is, who we are, how long we wait."""
+
+    base_url: str | None = None
+    api_key_file: Path | None = None
+    timeout_seconds: float = 60.0
+    stall_seconds: float = 60.0
+
+
+class Batches(Section):
+    """How a file becomes batches, and how they are looked after."""
+
+    max_requests: int = limits.MAX_REQUESTS
+    max_bytes: int = limits.MAX_BYTES
+    max_open: int = 100
+    enqueued_tokens: dict[str, int] = {}
+    doubt_seconds: float = 60.0
+    poll_min_seconds: float = 15.0
+    poll_max_seconds: float = 300.0
+
+
+class Retries(Section):
+    """What is tried again."""
+
+    max_attempts: int = 3
+
+
+class Results(Section):
+    """What lies in a finished folder."""
+
+    responses: bool = True
+
+
+class Jobs(Section):
+    """What is kept of a job once it is delivered."""
+
+    keep_days: float = 1.0
+
+
+class Daemon(Section):
+    """The process itself."""
+
+    grace_seconds: float = 10.0
+
+
+class Logging(Section):
+    """What is written down while it runs."""
+
+    level: str = "info"
+    format: str = "auto"
+    max_bytes: int = 10_000_000
+    keep_files: int = 5
+
+
+class Settings(Section):
+    """All of it."""
+
+    folders: Folders = Folders()
+    inbox: Inbox = Inbox()
+    openai: OpenAI = OpenAI()
+    batches: Batches = Batches()
+    retries: Retries = Retries()
+    results: Results = Results()
+    jobs: Jobs = Jobs()
+    daemon: Daemon = Daemon()
+    logging: Logging = Logging()

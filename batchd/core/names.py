@@ -1,0 +1,69 @@
+"""Names: of jobs and shards, of folders in the outbox, of files people dropped."""
+
+from __future__ import annotations
+
+import unicodedata
+
+#: Crockford's base 32 without look-alikes, in ASCII order: ids sort by age as plain text.
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_LENGTH = 6  # 32^6 seconds = 34 years from the epoch below
+_EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
+_MAX_STEM_BYTES = 180  # leaves room below NAME_MAX (255) for "--id.cancelled" and a leading dot
+
+
+def next_job_id(now: float, last: str | None) -> str:
+    """Make an id that sorts after `last`: the seconds since 2026, or one more than `last`.
+
+    A clock set back, or a thousand files in one second, only borrow from the seconds to come.
+    """
+    number = max(int(now) - _EPOCH, 1)
+    if last is not None:
+        number = max(number, _number(last) + 1)
+    return _text(number)
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a folder's name is a job's id, so that nobody else's folder is ever taken for one."""
+    return len(text) == _ID_LENGTH and all(digit in _DIGITS for digit in text)
+
+
+def shard_id(job: str, number: int) -> str:
+    """Name the `number`-th shard of a job (from 1): sorts by age within the job."""
+    return f"{job}-{number}"
+
+
+def folder_name(job: str, name: bytes, *, ending: str) -> str:
+    """Name the outbox folder: the dropped file's stem, the job's id, and how it ended."""
+    return f"{safe_stem(name)}--{job}{ending}"
+
+
+def safe_stem(name: bytes) -> str:
+    """Make a folder-safe text of a file name: never a path, never hidden, at most 180 bytes.
+
+    Dropped names are bytes: not UTF-8, with line breaks, beginning with a dash (F57).
+    """
+    text = name.decode("utf-8", errors="replace").removesuffix(".jsonl").removesuffix(".ndjson")
+    safe = "".join("_" if c == "/" or unicodedata.category(c)[0] == "C" else c for c in text)
+    cut = safe.encode("utf-8")[:_MAX_STEM_BYTES].decode("utf-8", errors="ignore")
+    return "_" + cut[1:] if cut[:1] in {".", "-", ""} else cut
+
+
+def shown(name: bytes) -> str:
+    """Show a name to people: what can't be printed is escaped."""
+    text = name.decode("utf-8", errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _number(text: str) -> int:
+    number = 0
+    for digit in text:
+        number = number * 32 + _DIGITS.index(digit)
+    return number
+
+
+def _text(number: int) -> str:
+    digits = []
+    while number:
+        number, digit = divmod(number, 32)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits)).rjust(_ID_LENGTH, _DIGITS[0])

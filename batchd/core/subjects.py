@@ -1,0 +1,76 @@
+"""A job and a shard as the ledger tells them to the stages: rows turned into values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchd.core.model import BatchError, BatchStatus, Counts, JobState, ShardState
+from batchd.core.rows import RowSet
+from batchd.core.usage import ModelUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One dropped file, from claim to delivery. Times are seconds since the epoch."""
+
+    id: str
+    state: JobState
+    name: bytes
+    task: str
+    size: int
+    owner: int
+    round: int
+    claimed_at: float
+    state_at: float
+    sha256: str | None
+    requests: int
+    signature: str | None
+    repairs: Mapping[str, Any]
+    verbatim: bool
+    reason: str | None
+    problems: Mapping[str, Any] | None
+    folder: str | None
+    outcome: str | None
+    summary: Mapping[str, Any]
+    delivered_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The part of a job that travels as one batch."""
+
+    id: str
+    job: str
+    number: int  #: from 1, over all rounds of the job
+    round: int
+    state: ShardState
+    endpoint: str
+    model: str
+    rows: RowSet
+    requests: int
+    size: int
+    tokens: int
+    tries: int  #: submissions put off or refused for a passing reason, in a row
+    due_at: float
+    file_id: str | None
+    batch: str | None
+    status: BatchStatus | None
+    counts: Counts
+    output_file: str | None
+    error_file: str | None
+    errors: tuple[BatchError, ...]
+    planned_at: float
+    submit_started_at: float | None
+    opened_at: float | None
+    ended_at: float | None
+    completed_at: float | None
+    collected_at: float | None
+    again: RowSet
+    uncounted: RowSet
+    kept: int
+    failed: int
+    usage: Mapping[str, ModelUsage]
+    oddities: Mapping[str, int]
+    reason: str | None

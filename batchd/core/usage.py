@@ -1,0 +1,86 @@
+"""Tokens, as the answers themselves report them, added up per model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Raw
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What one request, or many, took. Cached and reasoning tokens are parts of the totals."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Reported(msgspec.Struct):
+    """Chat says prompt and completion, Responses says input and output; embeddings only prompt."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+
+
+_decode = msgspec.json.Decoder(_Reported | None).decode
+
+
+def read_usage(raw: Raw) -> Usage | None:
+    """Read a body's `usage`; None where there is none, or none that can be read."""
+    try:
+        reported = _decode(raw)
+    except msgspec.MsgspecError:
+        return None
+    if reported is None:
+        return None
+    into = reported.prompt_tokens_details or reported.input_tokens_details or _Details()
+    out = reported.completion_tokens_details or reported.output_tokens_details or _Details()
+    return Usage(
+        reported.prompt_tokens or reported.input_tokens or 0,
+        reported.completion_tokens or reported.output_tokens or 0,
+        into.cached_tokens or 0,
+        out.reasoning_tokens or 0,
+    )
+
+
+class ModelUsage(msgspec.Struct, frozen=True):
+    """What one model took, and what it cost. `cost` is None as soon as one price is unknown."""
+
+    usage: Usage = Usage()
+    requests: int = 0
+    cost: float | None = 0.0  #: US dollars
+
+    def __add__(self, other: ModelUsage) -> ModelUsage:
+        unknown = self.cost is None or other.cost is None
+        cost = None if unknown else (self.cost or 0.0) + (other.cost or 0.0)
+        return ModelUsage(self.usage + other.usage, self.requests + other.requests, cost)
+
+
+def merged(usages: Iterable[dict[str, ModelUsage]]) -> dict[str, ModelUsage]:
+    """Add up what several shards report, model by model."""
+    total: dict[str, ModelUsage] = {}
+    for usage in usages:
+        for model, spent in usage.items():
+            total[model] = total.get(model, ModelUsage()) + spent
+    return total

@@ -1,0 +1,1 @@
+"""The ledger: states and the history of facts, in SQLite."""

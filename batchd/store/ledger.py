@@ -1,0 +1,154 @@
+"""The only writer of states. One call, one transaction; what may follow what is core's table."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchd.core import events as e
+from batchd.core.errors import BrokenInvariant
+from batchd.core.model import JobState, ShardState
+from batchd.core.names import shard_id
+from batchd.core.sharding import ShardPlan
+from batchd.core.states import SETTLES, job_after, shard_after
+from batchd.store import sql, values
+from batchd.store.database import Database
+from batchd.store.lookups import Lookups
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+class Ledger(Lookups):
+    """States and history of one root. Reading is `Lookups`; writing is `record`."""
+
+    def __init__(self, database: Database, *, root: str) -> None:
+        super().__init__(database)
+        self.root = root  #: this root's id, in the metadata of all its batches
+
+    @classmethod
+    async def open(cls, path: Path, *, new_root: str, now: float) -> Ledger:
+        """Open the ledger; `new_root` becomes its root's id if it has none yet."""
+        database = await Database.open(path)
+
+        def work(connection: sqlite3.Connection) -> str:
+            connection.execute(sql.query("create_root"), {"id": new_root, "at": now})
+            return str(connection.execute(sql.query("root")).fetchone()["id"])
+
+        return cls(database, root=await database.write(work))
+
+    async def record(self, *events: e.Event, at: float) -> None:
+        """Record facts, all in one transaction. Raises `BrokenInvariant` for an illegal move."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for event in events:
+                _Entry(connection, at).record(event)
+
+        await self._database.write(work)
+
+    async def clamp_due(self, latest: Mapping[ShardState, float]) -> None:
+        """Bring every stored `due_at` within the longest wait of its state (a clock set back)."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for state, due_at in latest.items():
+                connection.execute(sql.query("clamp_due"), {"state": str(state), "latest": due_at})
+
+        await self._database.write(work)
+
+    async def close(self) -> None:
+        """Close the database."""
+        await self._database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Writes one event, and what follows from it, into an open transaction."""
+
+    connection: sqlite3.Connection
+    at: float
+
+    def record(self, event: e.Event) -> None:
+        if isinstance(event, e.ShardEvent):
+            self._shard_event(event)
+        else:
+            self._job_event(event)
+
+    def _job_event(self, event: e.JobEvent) -> None:
+        if isinstance(event, e.JobClaimed):
+            self._run("job_claimed", values.columns(event))
+        else:
+            was = JobState(self._state("job", job=event.job))
+            self._move(event, was, job_after(was, type(event)))
+        if isinstance(event, e.JobPlanned | e.RoundPlanned):
+            generation = event.round if isinstance(event, e.RoundPlanned) else 1
+            self._insert_shards(event.job, generation, event.shards)
+        self._history(event.job, None, event)
+
+    def _shard_event(self, event: e.ShardEvent) -> None:
+        row = self._row("shard", shard=event.shard)
+        was = ShardState(row["state"])
+        self._move(event, was, shard_after(was, type(event)))
+        if isinstance(event, e.ShardReplaced):
+            self._replace(event, row)
+        if isinstance(event, e.ShardCollected | e.ShardReplaced):
+            self._settle(row["job"])
+        if not isinstance(event, e.BatchSeen) or event.changed:
+            self._history(row["job"], event.shard, event)
+
+    def _move(self, event: e.JobEvent | e.ShardEvent, was: str, state: str) -> None:
+        moved = self._run(
+            _statement_of(event), {**values.columns(event), "was": str(was), "state": str(state)}
+        )
+        if moved != 1:
+            raise BrokenInvariant(f"{type(event).__name__} moved {moved} rows from state {was}")
+
+    def _settle(self, job: str) -> None:
+        was, state = SETTLES
+        self._run("settle_job", {"job": job, "was": str(was), "state": str(state)})
+
+    def _insert_shards(self, job: str, generation: int, plans: Sequence[ShardPlan]) -> None:
+        for plan in plans:
+            self._insert_shard(job, {**values.columns(plan), "round": generation})
+
+    def _insert_shard(self, job: str, shard: Mapping[str, Any]) -> None:
+        number = self.connection.execute(sql.query("next_shard_number"), {"job": job}).fetchone()[0]
+        empty = {"tries": 0, "file_id": None, "due_at": self.at, "reason": None, "text": None}
+        place = {"id": shard_id(job, number), "job": job, "number": number}
+        self._run("insert_shard", {**empty, **shard, **place})
+
+    def _replace(self, event: e.ShardReplaced, old: sqlite3.Row) -> None:
+        heir = {
+            **{name: old[name] for name in old.keys()},  # noqa: SIM118  # a Row iterates its values
+            "tries": old["tries"] + 1,
+            "file_id": old["file_id"] if event.keep_file else None,
+            "due_at": event.due_at,
+            "reason": event.reason,
+            "text": event.text,
+        }
+        self._insert_shard(old["job"], heir)
+
+    def _history(self, job: str, shard: str | None, event: Any) -> None:
+        name = type(event).__name__
+        self._run(
+            "insert_history",
+            {"job": job, "shard": shard, "event": name, "facts": values.facts(event)},
+        )
+
+    def _state(self, name: str, **subject: str) -> str:
+        return str(self._row(name, **subject)["state"])
+
+    def _row(self, name: str, **subject: str) -> sqlite3.Row:
+        row: sqlite3.Row | None = self.connection.execute(sql.query(name), subject).fetchone()
+        if row is None:
+            raise BrokenInvariant(f"the ledger has no {name} {subject}")
+        return row
+
+    def _run(self, name: str, parameters: Mapping[str, Any]) -> int:
+        return self.connection.execute(sql.query(name), {**parameters, "at": self.at}).rowcount
+
+
+def _statement_of(event: e.JobEvent | e.ShardEvent) -> str:
+    return _CAMEL.sub("_", type(event).__name__).lower()

@@ -1,0 +1,116 @@
+"""What the stages ask the ledger. Reads only; every answer is a value."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from batchd.core.errors import BrokenInvariant
+from batchd.core.model import JobState, ShardState
+from batchd.core.subjects import Job, Shard
+from batchd.store import sql, values
+from batchd.store.database import Database
+
+T = TypeVar("T")
+
+_MOST = 1000  #: values fetched at once: a stage looks again when these are done
+
+
+class Lookups:
+    """The reading half of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def job(self, job_id: str) -> Job:
+        """Return one job. Raises `BrokenInvariant` for an id that isn't there."""
+        jobs = await self._all("job", values.job, job=job_id)
+        return _only(jobs, f"job {job_id}")
+
+    async def shard(self, shard_id: str) -> Shard:
+        """Return one shard. Raises `BrokenInvariant` for an id that isn't there."""
+        shards = await self._all("shard", values.shard, shard=shard_id)
+        return _only(shards, f"shard {shard_id}")
+
+    async def jobs_in(self, state: JobState, *, most: int = _MOST) -> Sequence[Job]:
+        """Return jobs of a state, oldest first."""
+        return await self._all("jobs_in", values.job, state=str(state), most=most)
+
+    async def jobs_between_rounds(self, *, most: int = _MOST) -> Sequence[Job]:
+        """Return jobs with no live shard that still have something to try again."""
+        return await self._all("jobs_between_rounds", values.job, most=most)
+
+    async def jobs_to_tidy(self, *, before: float, most: int = _MOST) -> Sequence[Job]:
+        """Return jobs delivered before a time whose work folder is still there."""
+        return await self._all("jobs_to_tidy", values.job, before=before, most=most)
+
+    async def known_jobs(self, ids: Iterable[str]) -> set[str]:
+        """Return those of the ids that the ledger has."""
+        rows = await self._rows("job_ids", ids=msgspec.json.encode(list(ids)).decode())
+        return {row["id"] for row in rows}
+
+    async def last_job(self) -> str | None:
+        """Return the youngest id there is."""
+        youngest: str | None = await self._one("last_job")
+        return youngest
+
+    async def shards_of(self, job_id: str) -> Sequence[Shard]:
+        """Return a job's shards in the order they were planned."""
+        return await self._all("shards_of", values.shard, job=job_id)
+
+    async def shards_due(
+        self, state: ShardState, *, now: float, most: int = _MOST
+    ) -> Sequence[Shard]:
+        """Return shards of a state that are to be looked at, the longest due first."""
+        return await self._all("shards_due", values.shard, state=str(state), now=now, most=most)
+
+    async def shards_to_submit(self, *, now: float, most: int = _MOST) -> Sequence[Shard]:
+        """Return planned shards that are due, one of each job and model before a second of any."""
+        return await self._all("shards_to_submit", values.shard, now=now, most=most)
+
+    async def shards_in(self, state: ShardState) -> Sequence[Shard]:
+        """Return all shards of a state."""
+        return await self._all("shards_in", values.shard, state=str(state))
+
+    async def live_at_provider(self) -> tuple[int, dict[str, int]]:
+        """Return how many shards are, or may be, batches, and their estimated tokens by model."""
+        rows = await self._rows("live_at_provider")
+        return sum(row["shards"] for row in rows), {row["model"]: row["tokens"] for row in rows}
+
+    async def next_due(self, state: ShardState) -> float | None:
+        """Return when the next shard of a state is to be looked at."""
+        due: float | None = await self._one("next_due", state=str(state))
+        return due
+
+    async def batch_holder(self, batch: str) -> str | None:
+        """Return which shard has this batch."""
+        rows = await self._rows("batch_holder", batch=batch)
+        return rows[0]["id"] if rows else None
+
+    async def history_of(self, job_id: str) -> list[dict[str, Any]]:
+        """Return what happened to a job, in order."""
+        rows = await self._rows("history_of", job=job_id)
+        return [dict(row) | {"facts": msgspec.json.decode(row["facts"])} for row in rows]
+
+    async def _all(
+        self, name: str, value: Callable[[sqlite3.Row], T], **parameters: Any
+    ) -> list[T]:
+        def work(connection: sqlite3.Connection) -> list[T]:
+            return [value(row) for row in connection.execute(sql.query(name), parameters)]
+
+        return await self._database.read(work)
+
+    async def _rows(self, name: str, **parameters: Any) -> list[sqlite3.Row]:
+        return await self._all(name, lambda row: row, **parameters)
+
+    async def _one(self, name: str, **parameters: Any) -> Any:
+        return (await self._rows(name, **parameters))[0][0]
+
+
+def _only(found: Sequence[T], what: str) -> T:
+    if len(found) != 1:
+        raise BrokenInvariant(f"the ledger has no {what}")
+    return found[0]

@@ -1,0 +1,205 @@
+-- Every statement has a name and a sentence. Those named after an event are run by it, with the
+-- event's own fields, and :was and :state from the tables in core/states.py.
+
+-- name: job_claimed
+-- The file lies in its work folder.
+INSERT INTO jobs (id, state, name, task, size, owner, claimed_at, state_at)
+VALUES (:job, 'claimed', :name, :task, :size, :owner, :at, :at);
+
+-- name: job_planned
+-- Every line is good; round 1 carries everything.
+UPDATE jobs SET state = :state, state_at = :at, sha256 = :sha256, requests = :requests,
+       signature = :signature, repairs = :repairs, verbatim = :verbatim, round = 1
+ WHERE id = :job AND state = :was;
+
+-- name: job_rejected
+-- The sender must mend it.
+UPDATE jobs SET state = :state, state_at = :at, reason = :reason, problems = :problems,
+       sha256 = :sha256, requests = :requests
+ WHERE id = :job AND state = :was;
+
+-- name: round_planned
+-- What is to be tried again has new shards.
+UPDATE jobs SET state_at = :at, round = :round WHERE id = :job AND state = :was;
+
+-- name: settle_job
+-- The last verdict settles the job: no live shard, and nothing of this round to try again.
+UPDATE jobs SET state = :state, state_at = :at
+ WHERE id = :job AND state = :was
+   AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.state <> 'collected')
+   AND NOT EXISTS (SELECT 1 FROM shards s
+                    WHERE s.job = jobs.id AND s.round = jobs.round AND s.again IS NOT NULL);
+
+-- name: publish_started
+-- The folder is complete under its dot-name.
+UPDATE jobs SET state = :state, state_at = :at, folder = :folder, outcome = :outcome,
+       summary = :summary
+ WHERE id = :job AND state = :was;
+
+-- name: job_delivered
+-- The folder is in the outbox.
+UPDATE jobs SET state = :state, state_at = :at, delivered_at = :at WHERE id = :job AND state = :was;
+
+-- name: job_tidied
+-- Nothing of it is left in var/work.
+UPDATE jobs SET tidied_at = :at WHERE id = :job AND state = :was;
+
+-- name: insert_shard
+-- A shard begins as planned.
+INSERT INTO shards (id, job, number, round, state, endpoint, model, rows, requests, size, tokens,
+                    tries, file_id, planned_at, due_at, reason, text)
+VALUES (:id, :job, :number, :round, 'planned', :endpoint, :model, :rows, :requests, :size, :tokens,
+        :tries, :file_id, :at, :due_at, :reason, :text);
+
+-- name: next_shard_number
+-- Shards of a job are numbered over all its rounds.
+SELECT coalesce(max(number), 0) + 1 FROM shards WHERE job = :job;
+
+-- name: file_uploaded
+-- The provider has its requests; their real size is known.
+UPDATE shards SET file_id = :file_id, size = :size, due_at = :due_at
+ WHERE id = :shard AND state = :was;
+
+-- name: submit_started
+-- Doubt begins; the time of the call bounds the search for its batch.
+UPDATE shards SET state = :state, submit_started_at = :at, due_at = :due_at
+ WHERE id = :shard AND state = :was;
+
+-- name: submit_doubted
+-- The call broke: ask when due.
+UPDATE shards SET due_at = :due_at, reason = :reason, text = :text
+ WHERE id = :shard AND state = :was;
+
+-- name: submit_deferred
+-- Surely no batch; again when due.
+UPDATE shards SET state = :state, due_at = :due_at, reason = :reason, text = :text,
+       tries = tries + 1, file_id = CASE WHEN :upload_again THEN NULL ELSE file_id END
+ WHERE id = :shard AND state = :was;
+
+-- name: shard_waits
+-- Only the time of the next look changes.
+UPDATE shards SET due_at = :due_at, reason = :reason, text = :text
+ WHERE id = :shard AND state = :was;
+
+-- name: submit_refused
+-- A definite no is an end like any other.
+UPDATE shards SET state = :state, errors = :errors, status = 'failed', ended_at = :at,
+       due_at = :due_at
+ WHERE id = :shard AND state = :was;
+
+-- name: batch_opened
+-- The one batch of this shard, for ever.
+UPDATE shards SET state = :state, batch = :batch, opened_at = :at, due_at = :due_at, tries = 0,
+       reason = NULL, text = NULL
+ WHERE id = :shard AND state = :was;
+
+-- name: batch_seen
+-- A look at an open batch.
+UPDATE shards SET status = :status, counts = :counts, due_at = :due_at, reason = NULL, text = NULL
+ WHERE id = :shard AND state = :was;
+
+-- name: batch_ended
+-- The provider's last word.
+UPDATE shards SET state = :state, status = :status, counts = :counts, output_file = :output_file,
+       error_file = :error_file, errors = :errors, ended_at = :at, completed_at = :completed_at,
+       due_at = :due_at, reason = NULL, text = NULL
+ WHERE id = :shard AND state = :was;
+
+-- name: shard_collected
+-- Every request of it has a verdict.
+UPDATE shards SET state = :state, collected_at = :at, again = :again, uncounted = :uncounted,
+       kept = :kept, failed = :failed, usage = :usage, oddities = :oddities
+ WHERE id = :shard AND state = :was;
+
+-- name: shard_replaced
+-- Refused before it began: its members travel in another shard, and this attempt doesn't count.
+UPDATE shards SET state = :state, collected_at = :at, uncounted = rows, reason = :reason,
+       text = :text
+ WHERE id = :shard AND state = :was;
+
+-- name: insert_history
+-- For people.
+INSERT INTO history (at, job, shard, event, facts) VALUES (:at, :job, :shard, :event, :facts);
+
+-- name: job
+-- One job.
+SELECT * FROM jobs WHERE id = :job;
+
+-- name: shard
+-- One shard.
+SELECT * FROM shards WHERE id = :shard;
+
+-- name: jobs_in
+-- Jobs in one state, oldest first.
+SELECT * FROM jobs WHERE state = :state ORDER BY id LIMIT :most;
+
+-- name: jobs_between_rounds
+-- Jobs whose shards have all come in, with something left to try again.
+SELECT * FROM jobs
+ WHERE state = 'active'
+   AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.state <> 'collected')
+ ORDER BY id LIMIT :most;
+
+-- name: jobs_to_tidy
+-- Delivered long enough ago, with a work folder still there.
+SELECT * FROM jobs
+ WHERE state = 'delivered' AND tidied_at IS NULL AND delivered_at <= :before
+ ORDER BY delivered_at LIMIT :most;
+
+-- name: job_ids
+-- Which of these folders are jobs' (a JSON array).
+SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: last_job
+-- The youngest id.
+SELECT max(id) FROM jobs;
+
+-- name: shards_of
+-- A job's shards, in the order they were planned.
+SELECT * FROM shards WHERE job = :job ORDER BY number;
+
+-- name: shards_due
+-- Shards of a state that are to be looked at, the longest due first.
+SELECT * FROM shards WHERE state = :state AND due_at <= :now ORDER BY due_at, id LIMIT :most;
+
+-- name: shards_to_submit
+-- Planned shards that are due, one of each job and model before a second of any: a job of two
+-- hundred shards starves nobody.
+SELECT * FROM (
+    SELECT *, row_number() OVER (PARTITION BY job, model ORDER BY number) AS turn
+      FROM shards WHERE state = 'planned' AND due_at <= :now
+) ORDER BY turn, job, number LIMIT :most;
+
+-- name: shards_in
+-- All shards of a state.
+SELECT * FROM shards WHERE state = :state ORDER BY opened_at, id;
+
+-- name: live_at_provider
+-- What counts against the account's limits: shards that are, or may be, batches there.
+SELECT model, count(*) AS shards, sum(tokens) AS tokens FROM shards
+ WHERE state IN ('submitting', 'open') GROUP BY model;
+
+-- name: next_due
+-- When the next shard of a state is to be looked at.
+SELECT min(due_at) FROM shards WHERE state = :state;
+
+-- name: batch_holder
+-- Which shard has this batch.
+SELECT id FROM shards WHERE batch = :batch;
+
+-- name: history_of
+-- What happened to a job, in order.
+SELECT at, shard, event, facts FROM history WHERE job = :job ORDER BY id;
+
+-- name: clamp_due
+-- After a start: no stored time is further away than the longest wait of its state, whatever
+-- the clock did in between.
+UPDATE shards SET due_at = min(due_at, :latest) WHERE state = :state;
+
+-- name: root
+-- Who we are to the provider.
+SELECT id FROM root WHERE one = 1;
+
+-- name: create_root
+-- Once in a ledger's life.
+INSERT OR IGNORE INTO root (one, id, created_at) VALUES (1, :id, :at);

@@ -1,0 +1,27 @@
+"""Named statements from `queries.sql`, and the schema."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+@cache
+def schema() -> str:
+    """Return the statements that make an empty ledger."""
+    return files("batchd.store").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+@cache
+def _queries() -> dict[str, str]:
+    text = files("batchd.store").joinpath("queries.sql").read_text(encoding="utf-8")
+    _, *parts = _NAME.split(text)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def query(name: str) -> str:
+    """Return the statement of that name. Raises `KeyError` for a name that isn't there."""
+    return _queries()[name]

@@ -1,0 +1,92 @@
+"""Between values and columns: what a row set or a tuple of errors looks like in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from batchd.core.model import BatchError, BatchStatus, Counts, JobState, ShardState
+from batchd.core.names import shown
+from batchd.core.rows import RowSet
+from batchd.core.sharding import ShardPlan
+from batchd.core.subjects import Job, Shard
+from batchd.core.usage import ModelUsage
+
+
+def columns(value: Any) -> dict[str, Any]:
+    """Turn a dataclass into SQL parameters of the same names."""
+    return {field.name: _column(getattr(value, field.name)) for field in fields(value)}
+
+
+def facts(event: Any) -> str:
+    """Turn an event into the JSON that history keeps: small, and for people."""
+    named = {field.name: _fact(getattr(event, field.name)) for field in fields(event)}
+    return _json({name: fact for name, fact in named.items() if fact not in (None, {}, [], ())})
+
+
+def job(row: sqlite3.Row) -> Job:
+    """Turn a row of `jobs` into a Job."""
+    values = _picked(row, Job)
+    values["state"] = JobState(row["state"])
+    values["verbatim"] = bool(row["verbatim"])
+    for name in ("repairs", "summary"):
+        values[name] = msgspec.json.decode(row[name])
+    values["problems"] = msgspec.json.decode(row["problems"]) if row["problems"] else None
+    return Job(**values)
+
+
+def shard(row: sqlite3.Row) -> Shard:
+    """Turn a row of `shards` into a Shard."""
+    values = _picked(row, Shard)
+    values["state"] = ShardState(row["state"])
+    values["status"] = BatchStatus(row["status"]) if row["status"] else None
+    values["counts"] = msgspec.json.decode(row["counts"], type=Counts)
+    values["errors"] = msgspec.json.decode(row["errors"], type=tuple[BatchError, ...])
+    values["usage"] = msgspec.json.decode(row["usage"], type=dict[str, ModelUsage])
+    values["oddities"] = msgspec.json.decode(row["oddities"])
+    for name in ("rows", "again", "uncounted"):
+        values[name] = RowSet.decode(row[name]) if row[name] is not None else RowSet()
+    return Shard(**values)
+
+
+def _picked(row: sqlite3.Row, kind: type[Any]) -> dict[str, Any]:
+    return {field.name: row[field.name] for field in fields(kind)}
+
+
+def _column(value: Any) -> Any:
+    match value:
+        case RowSet():
+            return value.encode() if value else None
+        case StrEnum():
+            return str(value)
+        case bool():
+            return int(value)
+        case (ShardPlan(), *_):
+            return None  # a plan becomes rows of its own
+        case Mapping() | tuple() | Counts():
+            return _json(value)
+        case _:
+            return value
+
+
+def _fact(value: Any) -> Any:
+    match value:
+        case RowSet():
+            return len(value)
+        case bytes():
+            return shown(value)
+        case ShardPlan():
+            return {"endpoint": value.endpoint, "model": value.model, "requests": value.requests}
+        case tuple():
+            return [_fact(item) for item in value]
+        case _:
+            return value
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

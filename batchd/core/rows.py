@@ -47,11 +47,14 @@ class RowSet:
         return builder.build()
 
     def __sub__(self, other: RowSet) -> RowSet:
-        builder = RowSetBuilder()
+        builder, holes, at = RowSetBuilder(), other.ranges, 0
         for first, last in self.ranges:
-            for hole_first, hole_last in other.ranges:
-                if hole_last < first or hole_first > last:
-                    continue
+            while at < len(holes) and holes[at][1] < first:
+                at += 1
+            for hole in range(at, len(holes)):
+                hole_first, hole_last = holes[hole]
+                if hole_first > last:
+                    break
                 if first < hole_first:
                     builder.add_range(first, hole_first - 1)
                 first = hole_last + 1

@@ -11,6 +11,10 @@ class ConfigError(BatchdError):
     """The operator must act: exit 78, and systemd does not start it again."""
 
 
+class AlreadyRunning(BatchdError):
+    """Somebody else has this root; exit 75, and trying again later may help."""
+
+
 class InputError(BatchdError):
     """The sender must act: the job is rejected, and the reason is delivered with the input."""
 

@@ -1,0 +1,161 @@
+"""The provider's objects become ours: what came as JSON becomes a `Batch`, whatever its dialect.
+
+Servers that speak "the OpenAI Batch API" differ in case, in spelling, in what is null and in what
+a time is (reference J.4). All of that ends here; nothing here raises for a strange value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from batchd.core.model import Batch, BatchError, BatchPage, BatchStatus, Counts
+
+#: Spellings of other servers (reference J.4).
+SPELLINGS = {
+    "canceled": BatchStatus.CANCELLED,
+    "canceling": BatchStatus.CANCELLING,
+    "progress": BatchStatus.IN_PROGRESS,
+}
+MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138; as milliseconds 1973
+
+
+def decoded(content: bytes) -> object:
+    """A JSON answer's value; None for what is no JSON (and for `null`, which is as useless)."""
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_batch(data: object) -> bool:
+    """Whether this can be believed to be the batch that was asked for: it has an id and a state."""
+    return isinstance(data, Mapping) and bool(_text(data, "id") and _text(data, "status"))
+
+
+def batch_from(data: Mapping[str, object]) -> Batch:
+    """A batch, from anything that has an id."""
+    raw_status = _text(data, "status") or ""
+    return Batch(
+        id=_text(data, "id") or "",
+        status=status_from(raw_status),
+        raw_status=raw_status,
+        input_file_id=_text(data, "input_file_id"),
+        output_file_id=_text(data, "output_file_id"),
+        error_file_id=_text(data, "error_file_id"),
+        created_at=seconds_from(data.get("created_at")),
+        completed_at=seconds_from(data.get("completed_at")),
+        expires_at=seconds_from(data.get("expires_at")),
+        counts=counts_from(data.get("request_counts")),
+        errors=tuple(_errors_from(data.get("errors"))),
+        metadata=metadata_from(data.get("metadata")),
+    )
+
+
+def page_from(data: object) -> BatchPage | None:
+    """One page of the list; None when this is no page.
+
+    An entry without an id is of no use to anybody and is left out; one without a status is kept:
+    leaving it out could make a batch in doubt look as if it were not there, and be bought twice.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("data"), list):
+        return None
+    entries = [entry for entry in data["data"] if isinstance(entry, Mapping) and _text(entry, "id")]
+    return BatchPage(
+        tuple(batch_from(entry) for entry in entries),
+        has_more=data.get("has_more") is True and bool(entries),
+    )
+
+
+def status_from(raw: str) -> BatchStatus:
+    """Our word for the provider's; `UNKNOWN` for a word that nobody told us."""
+    word = raw.strip().lower()
+    try:
+        return SPELLINGS.get(word) or BatchStatus(word)
+    except ValueError:
+        return BatchStatus.UNKNOWN
+
+
+def seconds_from(value: object) -> float | None:
+    """Seconds since the epoch, from seconds, milliseconds, a number in quotes or ISO 8601.
+
+    0 is "not yet" in servers whose language has no null for a number.
+    """
+    number = _number(value)
+    if number is None and isinstance(value, str):
+        return _iso_seconds(value)
+    if number is None or number <= 0:
+        return None
+    return number / 1000 if number > MILLISECONDS_FROM else number
+
+
+def counts_from(value: object) -> Counts:
+    """The provider's counts, 0 where it says nothing."""
+    if not isinstance(value, Mapping):
+        return Counts()
+    return Counts(
+        total=_whole(value.get("total")) or 0,
+        completed=_whole(value.get("completed")) or 0,
+        failed=_whole(value.get("failed")) or 0,
+    )
+
+
+def metadata_from(value: object) -> dict[str, str]:
+    """The metadata as text, since some servers return the numbers that were sent as text."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(key): str(item) for key, item in value.items() if item is not None}
+
+
+def _errors_from(value: object) -> list[BatchError]:
+    """`errors` is null, a sentence, one error, a list of errors, or an object with `data`."""
+    if isinstance(value, Mapping) and "data" in value:
+        value = value["data"]
+    if isinstance(value, (str, Mapping)):
+        value = [value]
+    if not isinstance(value, list):
+        return []
+    return [_error_from(item) for item in value if item]
+
+
+def _error_from(item: object) -> BatchError:
+    if not isinstance(item, Mapping):
+        return BatchError(code=None, message=str(item))
+    code, line = item.get("code"), _whole(item.get("line"))
+    return BatchError(
+        code=None if code is None else str(code),
+        message=str(item.get("message") or code or "no reason given"),
+        param=_text(item, "param"),
+        line=line,
+    )
+
+
+def _text(data: Mapping[str, object], name: str) -> str | None:
+    """A string that says something; None for null, "", a missing one, or another type."""
+    value = data.get(name)
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _whole(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _iso_seconds(value: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,218 @@
+"""The life of a batch: validating, in_progress, finalizing, and one of four ends (reference A.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from array import array
+from pathlib import Path
+from typing import Any
+
+from batchd.sandbox.answers import outcome_of
+from batchd.sandbox.batches import Batch, BatchError
+from batchd.sandbox.digests import share_of
+from batchd.sandbox.faults import use_one
+from batchd.sandbox.files import Hash, StoredFile
+from batchd.sandbox.lines import Lines
+from batchd.sandbox.models import is_known, snapshot
+from batchd.sandbox.production import Production
+from batchd.sandbox.validating import Examination
+from batchd.sandbox.world import World
+
+_EXECUTED_BY = 0.9  # the share of a batch's time after which it is finalizing
+_EXPIRED = (
+    "batch_expired",
+    "This request could not be executed before the completion window expired.",
+)
+_CANCELLED = (
+    "batch_cancelled",
+    "This request was not executed because the batch was cancelled.",
+)
+
+
+async def live(batch: Batch, world: World) -> None:
+    """From creation to the end. Only this, and a cancelling call, changes a batch's state."""
+    source = world.folder / f"{batch.id}_input.jsonl"
+    try:
+        await _live(batch, world, Lines(source))
+    finally:
+        source.unlink(missing_ok=True)
+
+
+async def _live(batch: Batch, world: World, lines: Lines) -> None:
+    errors = await _validate(batch, world, lines)
+    if batch.is_cancelled:
+        return await _end_cancelled(batch, world)
+    if errors:
+        return _fail(batch, errors)
+    await _execute(batch, world, lines)
+
+
+async def _validate(batch: Batch, world: World, lines: Lines) -> list[BatchError]:
+    known = frozenset(world.faults.unknown_models)
+    exam = Examination(lines, batch.endpoint, lambda model: is_known(model) and model not in known)
+    found = lines.path.exists() and not batch.doomed
+    if found:
+        await world.turns.work(exam.steps())
+    wait = min(world.options.validate_seconds, batch.seconds * 0.4)
+    await _until(batch, batch.born + wait)
+    if not found:
+        return batch.doomed or [_lost(batch)]
+    _set_pace(batch, world, exam.model)
+    return exam.errors or _admit(batch, world, exam)
+
+
+def _set_pace(batch: Batch, world: World, model: str | None) -> None:
+    by_model = world.faults.batch_seconds_by_model
+    if model in by_model and "sandbox_seconds" not in (batch.metadata or {}):
+        batch.seconds = by_model[model]
+
+
+def _lost(batch: Batch) -> BatchError:
+    return BatchError(
+        "invalid_request",
+        f"Cannot find file {batch.input_file_id}, or organization org-sandbox does not have "
+        "access to it.",
+        "file_id",
+    )
+
+
+def _admit(batch: Batch, world: World, exam: Examination) -> list[BatchError]:
+    """The queue of a model holds so many input tokens; what does not fit fails (reference B.2)."""
+    model = exam.model or ""
+    limit = world.faults.enqueued_token_limit
+    if isinstance(limit, dict):
+        limit = limit.get(model)
+    tokens = -(-exam.lines.size // 4)
+    if limit is not None and world.enqueued(model) + tokens > limit:
+        return [_queue_full(model, limit)]
+    batch.tokens, batch.model, batch.shown_model = tokens, model, snapshot(model)
+    batch.total = len(exam.lines)
+    world.note_peak(batch)
+    return []
+
+
+def _queue_full(model: str, limit: int) -> BatchError:
+    return BatchError(
+        "token_limit_exceeded",
+        f"Enqueued token limit reached for {model} in organization org-sandbox. "
+        f"Limit: {limit:,} enqueued tokens. "
+        "Please try again once some in_progress batches have been completed.",
+    )
+
+
+async def _execute(batch: Batch, world: World, lines: Lines) -> None:
+    expires = _will_expire(batch, world)
+    batch.begun = time.monotonic()
+    batch.ends = max(batch.begun, batch.born + batch.seconds * _EXECUTED_BY)
+    batch.enter("in_progress")
+    batch.production = _production(batch, world, lines)
+    await world.turns.work(batch.production.steps())
+    await _until(batch, batch.ends)
+    if batch.is_cancelled:
+        return await _end_cancelled(batch, world)
+    batch.enter("finalizing")
+    await _until(batch, batch.born + batch.seconds + world.faults.stuck_finalizing_seconds)
+    if batch.is_cancelled:
+        return await _end_cancelled(batch, world)
+    await _close(batch, world, _EXPIRED if expires else None)
+    batch.enter("expired" if expires else "completed")
+
+
+def _will_expire(batch: Batch, world: World) -> bool:
+    fraction = world.faults.expire_after_fraction
+    if fraction is None:
+        return False
+    happens, world.faults.expire_times = use_one(world.faults.expire_times)
+    if happens:
+        batch.share = fraction
+    return happens
+
+
+def _production(batch: Batch, world: World, lines: Lines) -> Production:
+    return Production(
+        batch_id=batch.id,
+        lines=lines,
+        order=_order(batch, world),
+        limit=int(batch.total * batch.share + 1e-9),
+        folder=world.folder,
+        answer=lambda custom_id, url, body: _answer(world, custom_id, url, body),
+        names=lambda custom_id: _names(world, custom_id),
+        errors_in_output=world.faults.in_output_file,
+    )
+
+
+def _order(batch: Batch, world: World) -> array[int]:
+    """The order of execution and of the output: the same file is shuffled the same way again."""
+    order = array("L", range(batch.total))
+    random.Random(f"{world.options.seed} {batch.input_sha256}").shuffle(order)
+    return order
+
+
+def _answer(
+    world: World, custom_id: str, url: str, body: dict[str, Any]
+) -> tuple[int, dict[str, Any]]:
+    return world.request_faults.strike(custom_id) or outcome_of(url, body)
+
+
+def _names(world: World, custom_id: str) -> tuple[str, ...]:
+    """Under which names its line is written: none, one or more."""
+    faults = world.faults
+    if share_of("drop", custom_id) < faults.drop_lines_rate:
+        return ()
+    doubled = share_of("duplicate", custom_id) < faults.duplicate_lines_rate
+    stranger = share_of("unknown", custom_id) < faults.unknown_lines_rate
+    names = (custom_id, custom_id) if doubled else (custom_id,)
+    return (*names, f"unknown-{custom_id}") if stranger else names
+
+
+async def _end_cancelled(batch: Batch, world: World) -> None:
+    await world.pause(world.options.cancel_seconds)
+    await _close(batch, world, _CANCELLED)
+    batch.enter("cancelled")
+
+
+def _fail(batch: Batch, errors: list[BatchError]) -> None:
+    batch.errors = errors
+    batch.enter("failed")
+
+
+async def _close(batch: Batch, world: World, leftover: tuple[str, str] | None) -> None:
+    """Settle what was executed, and put its files on the shelf."""
+    production = batch.production
+    if production is None:
+        return
+    done = batch.done()
+    code, message = leftover or (None, "")
+    await world.turns.work(production.settle(done, code, message))
+    output = await _shelve(batch, world, production.output.path)
+    errors = await _shelve(batch, world, production.errors.path)
+    absent = "" if world.faults.empty_file_ids else None
+    counts = batch.counts()
+    batch.completed, batch.failed = counts["completed"], counts["failed"]
+    batch.usage, batch.executed = production.usage(done), done
+    batch.output_file_id = output.id if output else absent
+    batch.error_file_id = errors.id if errors else absent
+    batch.production = None
+
+
+async def _shelve(batch: Batch, world: World, path: Path) -> StoredFile | None:
+    size = path.stat().st_size  # noqa: ASYNC240  # a folder of our own: no wait
+    if not size:
+        path.unlink()  # noqa: ASYNC240
+        return None
+    sha = Hash(path)
+    await world.turns.work(sha.steps())
+    return world.shelf.put(
+        StoredFile(path.name, "batch_output", path, size, sha.hexdigest(), batch.output_lifetime)
+    )
+
+
+async def _until(batch: Batch, moment: float) -> None:
+    """Wait for a moment of the monotonic clock, or for somebody to cancel the batch."""
+    try:
+        async with asyncio.timeout(max(0.0, moment - time.monotonic())):
+            await batch.cancel_asked.wait()
+    except TimeoutError:
+        return

@@ -83,11 +83,11 @@ def translated(error: Exception, *, doing: str, secret: str) -> RemoteError:
     """Our error for theirs."""
     if isinstance(error, openai.APIStatusError):
         return _answered(error, doing=doing, secret=secret)
-    cause = error.__cause__ or error
+    # The SDK's own wrapper says "Connection error."; what it wraps says which.
+    cause = (error.__cause__ or error) if isinstance(error, openai.OpenAIError) else error
     sent = not isinstance(cause, NOTHING_SENT)
-    what = "no answer" if sent else "no connection"
-    if isinstance(cause, (TimeoutError, httpx2.TimeoutException)):
-        what += " in time"
+    in_time = isinstance(cause, (TimeoutError, httpx2.TimeoutException))
+    what = ("no answer in time" if in_time else "the connection broke") if sent else "no connection"
     detail = clean(f"{type(cause).__name__}: {cause}".removesuffix(": "), secret=secret)
     return RemoteUnavailable(f"{doing}: {what} ({detail})", may_have_happened=sent)
 

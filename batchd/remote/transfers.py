@@ -1,0 +1,144 @@
+"""Files up and down: flat memory, no limit but a stall, never a short result.
+
+Neither direction retries. The stage that asked does, with a back-off that is written down.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import anyio
+import httpx2
+import openai
+from anyio import to_thread
+
+from batchd.core.errors import RemoteUnavailable
+from batchd.remote.failures import clean, not_the_api
+from batchd.remote.translating import decoded
+
+CHUNK = 1024 * 1024  # bytes per hand-over to the writing thread
+#: A server (or a proxy that swallowed the file whole) looks through an upload before it answers.
+#: No byte moves then, and giving up too soon would mean sending it all again, for ever.
+PROCESSING_BYTES_PER_SECOND = 1_000_000
+NO_SIZE_STATUSES = (404, 405, 501)  # a server that serves a file, but knows nothing about it
+
+
+async def send(
+    client: openai.AsyncOpenAI, path: Path, *, name: str, patience: httpx2.Timeout
+) -> str:
+    """Upload `path` for batches; return the file's id.
+
+    The SDK gets an open file: a `Path` it would read whole (+600 MB for 200 MB). httpx2 then reads
+    it on the event loop, 64 KiB at a time, which keeps the loop waiting for no longer than that.
+    """
+    async with await anyio.open_file(path, "rb") as file:
+        size = (await anyio.Path(path).stat()).st_size
+        answer = await client.files.with_raw_response.create(
+            file=(name, file.wrapped, "application/jsonl"),
+            purpose="batch",
+            timeout=_patience_for(size, patience),
+        )
+    file_id = _member(answer.http_response, "id")
+    if not isinstance(file_id, str) or not file_id:
+        raise not_the_api(answer.http_response, doing="upload file", wanted="file")
+    return file_id
+
+
+async def fetch(
+    client: openai.AsyncOpenAI, file_id: str, to: Path, *, patience: httpx2.Timeout
+) -> int:
+    """Stream a file into `to`, fsync it, and return its length once that is believed.
+
+    Asks for no compression: a length counted in compressed bytes proves little, and a chunk that
+    unfolds to a thousand times its size would block the loop. One that comes is understood.
+    """
+    streamed = client.files.with_streaming_response.content(
+        file_id, extra_headers={"Accept-Encoding": "identity"}, timeout=patience
+    )
+    async with streamed as answer:
+        headers = answer.headers
+        if _kind(headers) == "text/html":
+            raise _a_page(headers)
+        length, end = await _write(answer.iter_bytes(CHUNK), to, headers)
+    if not _is_plainly_whole(headers, end):
+        expected = await _size_of(client, file_id)
+        _compare(length, expected, can_be_cut=not _is_framed(headers) and end != b"\n")
+    return length
+
+
+def _patience_for(size: int, patience: httpx2.Timeout) -> httpx2.Timeout:
+    answer_within = (patience.read or 0.0) + size / PROCESSING_BYTES_PER_SECOND
+    return httpx2.Timeout(
+        connect=patience.connect, read=answer_within, write=patience.write, pool=patience.pool
+    )
+
+
+async def _write(
+    chunks: AsyncIterator[bytes], to: Path, headers: Mapping[str, str]
+) -> tuple[int, bytes]:
+    """Everything into the file, in a thread; the length, and the last byte."""
+    length, end = 0, b""
+    async with await anyio.open_file(to, "wb") as file:
+        async for chunk in chunks:
+            if length == 0 and chunk.lstrip().startswith(b"<"):
+                raise _a_page(headers)
+            await file.write(chunk)
+            length, end = length + len(chunk), chunk[-1:]
+        await file.flush()
+        await to_thread.run_sync(os.fsync, file.wrapped.fileno())
+    return length, end
+
+
+def _a_page(headers: Mapping[str, str]) -> RemoteUnavailable:
+    """A hotel's login page, say, which comes with status 200."""
+    kind = clean(headers.get("content-type", "no content type"))
+    return RemoteUnavailable(
+        f"download file: a web page came instead of the file ({kind})", may_have_happened=True
+    )
+
+
+def _kind(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_framed(headers: Mapping[str, str]) -> bool:
+    """Whether httpx2 noticed a body that ended early: it does, where the end is announced."""
+    return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "")
+
+
+def _is_plainly_whole(headers: Mapping[str, str], end: bytes) -> bool:
+    """Framed, ends with a line, and is what it should be: nothing more to ask.
+
+    A proxy can frame what it got, though it got only half: then the last line is rarely whole.
+    And an error object in JSON can come with 200, too.
+    """
+    is_plain = "content-encoding" not in headers and _kind(headers) != "application/json"
+    return _is_framed(headers) and is_plain and end == b"\n"
+
+
+async def _size_of(client: openai.AsyncOpenAI, file_id: str) -> int | None:
+    """What the provider says the file's size is; None or 0 where it doesn't know."""
+    try:
+        answer = await client.files.with_raw_response.retrieve(file_id)
+    except openai.APIStatusError as error:
+        if error.status_code in NO_SIZE_STATUSES:
+            return None
+        raise
+    size = _member(answer.http_response, "bytes")
+    return size if isinstance(size, int) else None
+
+
+def _compare(length: int, expected: int | None, *, can_be_cut: bool) -> None:
+    if length == expected or (not expected and not can_be_cut):
+        return
+    raise RemoteUnavailable(
+        f"download file: short, {length} bytes came of {expected or 'an unknown number'}",
+        may_have_happened=True,
+    )
+
+
+def _member(answer: httpx2.Response, name: str) -> object:
+    data = decoded(answer.content)
+    return data.get(name) if isinstance(data, Mapping) else None

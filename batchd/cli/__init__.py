@@ -1,0 +1,37 @@
+"""The command line: `batchd COMMAND`. stdout is data, stderr is messages, the exit code is known."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from batchd import __version__
+from batchd.cli.exits import invoke, is_our_mistake
+from batchd.cli.lazy import Lazy, LazyGroup
+
+#: In the order in which somebody new needs them.
+COMMANDS = {
+    "run": Lazy("batchd.cli.run", "Run the daemon until it is stopped."),
+    "sandbox": Lazy(
+        "batchd.cli.sandbox",
+        "Serve files, batches and models locally, over real HTTP, for nothing.",
+    ),
+    "version": Lazy("batchd.cli.version", "Say which versions are at work."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="batchd", message="%(prog)s %(version)s")
+def batchd() -> None:
+    """Drop a file into inbox/; later, at half the price, the answers lie in outbox/."""
+
+
+def main() -> NoReturn:
+    """The program `batchd`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no text at all
+    sys.excepthook = is_our_mistake
+    sys.exit(invoke(batchd, sys.argv[1:]))

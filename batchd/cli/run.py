@@ -1,0 +1,30 @@
+"""`batchd run`: the daemon, in the foreground, until it is stopped."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from batchd import logs
+from batchd.cli.options import reads_settings
+from batchd.configuration import Loaded, api_key, base_url
+
+
+@click.command()
+@reads_settings
+def run(loaded: Loaded) -> int:
+    """Run the daemon until it is stopped.
+
+    It takes what is dropped into inbox/, sends it as batches, and puts what comes back into
+    outbox/. SIGTERM or Ctrl-C stops it; started again, it goes on where it was.
+    """
+    settings = loaded.settings
+    # Before anything heavy is imported: what is missing is said at once.
+    key = api_key(settings, os.environ)
+    address = base_url(settings, os.environ)
+    log_file = settings.folders.root / "var" / "log" / "batchd.jsonl"
+    with logs.configure(settings.logging, log_file, secrets=(key,)):
+        from batchd.daemon import run_daemon
+
+        return run_daemon(settings, api_key=key, base_url=address)

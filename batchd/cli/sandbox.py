@@ -3,46 +3,98 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import click
 
 from batchd.sandbox.options import DEFAULT_PORT, Options
 
+_HINTS = """\
+Any OpenAI client can use it:
+  export OPENAI_BASE_URL={base_url}
+  export OPENAI_API_KEY={key}
+What it received:    curl {url}/sandbox/ledger
+What is to go wrong: curl -X PUT {url}/sandbox/faults -d '{{"listing_lag_seconds": 5}}'
+Ctrl-C ends it."""
 
-@click.command()
+
+class _WithFaults(click.Command):
+    """Its help ends with the vocabulary of faults, read only when somebody asks for it."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from batchd.sandbox.faults import vocabulary
+
+        with formatter.section("Faults (--fault NAME=VALUE, or PUT /sandbox/faults)"):
+            formatter.write_dl(
+                [(f"{name}", f"{value}: {what}") for name, value, what in vocabulary()]
+            )
+
+
+def _faults(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE pairs, checked against the vocabulary. A value that is no JSON is a string."""
+    from batchd.sandbox.faults import Faults, UnknownFault, changed
+
+    faults = dict(_pair(each) for each in given)
+    try:
+        changed(Faults(), faults)
+    except UnknownFault as error:
+        raise click.BadParameter(str(error)) from error
+    return faults
+
+
+def _pair(given: str) -> tuple[str, Any]:
+    name, equals, value = given.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{given!r} is not NAME=VALUE.")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+@click.command(name="sandbox", cls=_WithFaults)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="0 takes any free port.")
-@click.option("--api-key", help="Accept this key only. Without it, any key will do.")
-@click.option("--batch-seconds", default=3.0, show_default=True, help="How long a batch takes.")
+@click.option("--api-key", metavar="KEY", help="Accept this key only; without it, any will do.")
 @click.option(
-    "--validate-seconds", default=0.5, show_default=True, help="How much of it validating takes."
+    "--batch-seconds",
+    default=3.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="How long a batch takes from its creation.",
 )
-@click.option("--seed", default="", help="Shuffle the outputs another way.")
 @click.option(
-    "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Keep the files here."
+    "--validate-seconds",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="How much of that it is validating.",
 )
-def sandbox(
-    host: str,
-    port: int,
-    api_key: str | None,
-    batch_seconds: float,
-    validate_seconds: float,
-    seed: str,
-    folder: Path | None,
-) -> None:
-    """Serve files, batches and models locally, over real HTTP, for nothing."""
-    options = Options(
-        host=host,
-        port=port,
-        api_key=api_key,
-        batch_seconds=batch_seconds,
-        validate_seconds=validate_seconds,
-        seed=seed,
-        folder=folder,
-    )
-    asyncio.run(_serve(options))
+@click.option("--seed", default="", metavar="TEXT", help="Shuffle the outputs another way.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep the files here instead of in a temporary folder.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_faults,
+    help="Something that goes wrong, see below. May be given several times.",
+)
+def sandbox(**given: Any) -> None:
+    """Serve a local stand-in for the OpenAI API: files, batches, models, at no cost.
+
+    Batches take seconds instead of hours; answers are made up, but always the same for the same
+    request, and they satisfy a JSON schema where one is asked for.
+    """
+    asyncio.run(_serve(Options(**given)))
 
 
 async def _serve(options: Options) -> None:
@@ -51,7 +103,16 @@ async def _serve(options: Options) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running_sandbox(options) as running:
-        click.echo(f"sandbox listening on {running.base_url}")
-        click.echo(f"export OPENAI_BASE_URL={running.base_url} OPENAI_API_KEY=sk-sandbox", err=True)
-        await stop.wait()
+    try:
+        async with running_sandbox(options) as running:
+            click.echo(f"sandbox listening on {running.base_url}")  # tests wait for this line
+            click.echo(_hints(running.url, running.base_url, options.api_key), err=True)
+            await stop.wait()
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {options.host}:{options.port}: {error}"
+        ) from None
+
+
+def _hints(url: str, base_url: str, key: str | None) -> str:
+    return _HINTS.format(url=url, base_url=base_url, key=key or "sk-sandbox  # any key will do")

@@ -11,9 +11,10 @@ from starlette.routing import Route
 
 from batchd.core.limits import LIST_PAGE
 from batchd.sandbox.batches import Batch
-from batchd.sandbox.creating import check_range, create
+from batchd.sandbox.creating import create
 from batchd.sandbox.life import live
-from batchd.sandbox.wire import ApiError, Json
+from batchd.sandbox.members import page_limit
+from batchd.sandbox.wire import ApiError, Json, page_of
 from batchd.sandbox.world import World
 
 _DEFAULT_PAGE = 20
@@ -37,6 +38,7 @@ async def create_batch(request: Request) -> Json:
     life = asyncio.create_task(live(batch, world), name=f"sandbox: {batch.id}")
     world.lives.add(life)
     life.add_done_callback(world.lives.discard)
+    life.add_done_callback(_be_loud)
     return Json(batch.as_object())
 
 
@@ -55,47 +57,39 @@ async def cancel_batch(request: Request) -> Json:
 
 async def list_batches(request: Request) -> Json:
     world: World = request.app.state.world
-    limit = _limit(request.query_params.get("limit"))
-    batches = _after(world, request.query_params.get("after"))
-    page = batches[:limit]
-    return Json(
-        {
-            "object": "list",
-            "data": [batch.as_object() for batch in page],
-            "first_id": page[0].id if page else None,
-            "last_id": page[-1].id if page else None,
-            "has_more": len(batches) > limit,
-        }
-    )
+    query = request.query_params
+    limit = page_limit(query.get("limit"), default=_DEFAULT_PAGE, most=LIST_PAGE)
+    return Json(page_of(_listed(world, query.get("after")), limit))
 
 
 def _batch(request: Request) -> Batch:
-    world: World = request.app.state.world
-    return world.book.get(request.path_params["id"])
+    return _find(request.app.state.world, request.path_params["id"])
 
 
-def _limit(given: str | None) -> int:
-    if given is None:
-        return _DEFAULT_PAGE
-    try:
-        limit = int(given)
-    except ValueError as error:
-        raise ApiError(
-            400,
-            "Invalid type for 'limit': expected an integer, but got a string instead.",
-            code="invalid_type",
-            param="limit",
-        ) from error
-    check_range("limit", limit, 1, LIST_PAGE)
-    return limit
+def _find(world: World, batch_id: str) -> Batch:
+    batch = world.book.find(batch_id)
+    if batch is None or _has_vanished(world, batch):
+        raise ApiError(404, f"No batch found with id '{batch_id}'.")
+    return batch
 
 
-def _after(world: World, cursor: str | None) -> list[Batch]:
+def _listed(world: World, after: str | None) -> list[Batch]:
     """What follows the cursor, newest first. A batch that is not listed can still be a cursor."""
     batches = world.book.newest_first()
-    if cursor is not None:
-        batches = batches[batches.index(world.book.get(cursor)) + 1 :]
-    return [batch for batch in batches if not (batch.hidden or batch.vanished)]
+    if after is not None:
+        batches = batches[batches.index(_find(world, after)) + 1 :]
+    return [batch for batch in batches if batch.is_listed and not _has_vanished(world, batch)]
+
+
+def _has_vanished(world: World, batch: Batch) -> bool:
+    vanish = world.faults.vanish
+    return vanish if isinstance(vanish, bool) else batch.id in vanish
+
+
+def _be_loud(life: asyncio.Task[None]) -> None:
+    """A life that ended with an exception is a bug of ours: hand it to the loop's handler."""
+    if not life.cancelled():
+        life.result()
 
 
 routes = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from batchd.sandbox.production import Production
-from batchd.sandbox.wire import ApiError, new_batch_id
+from batchd.sandbox.wire import new_batch_id
 
 TERMINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 WINDOW_SECONDS = 86_400  # expires_at is exactly this after created_at, seen 2025-01
@@ -39,6 +39,16 @@ class BatchError:
             "param": self.param,
             "line": self.line,
         }
+
+
+@dataclass(slots=True, kw_only=True)
+class Quirks:
+    """How faults show in the object; settled at creation. Times are of the monotonic clock."""
+
+    listed_from: float = 0.0  #: infinite: never in any list
+    word: str = ""  #: shown for the status...
+    word_until: float = 0.0
+    no_file: str | None = None  #: the id of a file that does not exist: null, or ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,8 +85,7 @@ class Batch:
     doomed: list[BatchError] = field(default_factory=list)  #: it fails with these, whatever it is
     cancel_asked: asyncio.Event = field(default_factory=asyncio.Event)
     frozen: int | None = None  #: how many lines were executed when it was cancelled
-    hidden: bool = False  #: not in any list
-    vanished: bool = False  #: unknown to every call
+    quirks: Quirks = field(default_factory=Quirks)
 
     @property
     def is_over(self) -> bool:
@@ -85,6 +94,10 @@ class Batch:
     @property
     def is_cancelled(self) -> bool:
         return self.cancel_asked.is_set()
+
+    @property
+    def is_listed(self) -> bool:
+        return time.monotonic() >= self.quirks.listed_from
 
     def cancel(self) -> None:
         """Stop executing; what is done by now is kept."""
@@ -127,9 +140,9 @@ class Batch:
             "errors": self._errors(),
             "input_file_id": self.input_file_id,
             "completion_window": self.completion_window,
-            "status": self.status,
-            "output_file_id": self.output_file_id,
-            "error_file_id": self.error_file_id,
+            "status": self._shown_status(),
+            "output_file_id": self.output_file_id or self.quirks.no_file,
+            "error_file_id": self.error_file_id or self.quirks.no_file,
             "created_at": self.created_at,
             "expires_at": self.created_at + WINDOW_SECONDS,
             **{stamp: self.stamps.get(stamp) for stamp in _STAMPS},
@@ -137,6 +150,10 @@ class Batch:
             "usage": self._usage(),
             "metadata": self.metadata,
         }
+
+    def _shown_status(self) -> str:
+        quirks = self.quirks
+        return quirks.word if time.monotonic() < quirks.word_until else self.status
 
     def _errors(self) -> dict[str, object] | None:
         if not self.errors:
@@ -166,11 +183,8 @@ class Book:
     def put(self, batch: Batch) -> None:
         self._batches[batch.id] = batch
 
-    def get(self, batch_id: str) -> Batch:
-        batch = self._batches.get(batch_id)
-        if batch is None or batch.vanished:
-            raise ApiError(404, f"No batch found with id '{batch_id}'.")
-        return batch
+    def find(self, batch_id: str) -> Batch | None:
+        return self._batches.get(batch_id)
 
     def newest_first(self) -> list[Batch]:
         return list(reversed(self._batches.values()))

@@ -5,33 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from batchd.sandbox.digests import digest_of
+from batchd.sandbox.members import mapping, missing, number
 from batchd.sandbox.models import snapshot
 from batchd.sandbox.prompts import body_tokens, estimate_tokens, messages_of
 from batchd.sandbox.texts import Text, compose
-from batchd.sandbox.wire import ApiError
 
 CREATED = 1_760_000_000  # every answer's `created`: the same request has the same answer, always
+_MANY = 10_000_000  # more tokens than any model writes
 
 
 def chat(body: dict[str, Any]) -> dict[str, Any]:
-    messages = messages_of(body)
-    if not messages:
-        raise ApiError(
-            400,
-            "Missing required parameter: 'messages'.",
-            code="missing_required_parameter",
-            param="messages",
-        )
-    digest = digest_of(body)
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    text = compose(digest, messages, _format(body), limit)
+    if body.get("messages") is None:
+        raise missing("messages")
+    digest, count = digest_of(body), number(body, "n", 1, 128) or 1
+    text = compose(digest, messages_of(body), _format(body), _limit(body))
     return {
         "id": f"chatcmpl-{digest[:29]}",
         "object": "chat.completion",
         "created": CREATED,
         "model": snapshot(body["model"]),
-        "choices": [_choice(text, index) for index in range(body.get("n") or 1)],
-        "usage": chat_usage(body_tokens(body["messages"]), text.tokens * (body.get("n") or 1)),
+        "choices": [_choice(text, index) for index in range(count)],
+        "usage": chat_usage(body_tokens(body["messages"]), text.tokens * count),
         "service_tier": "default",
         "system_fingerprint": f"fp_{digest[:10]}",
     }
@@ -41,7 +35,8 @@ def completion(body: dict[str, Any]) -> dict[str, Any]:
     digest = digest_of(body)
     prompt = body.get("prompt") or ""
     asked = prompt if isinstance(prompt, str) else str(prompt)
-    text = compose(digest, [{"role": "user", "content": asked}], None, body.get("max_tokens"))
+    limit = number(body, "max_tokens", 1, _MANY)
+    text = compose(digest, [{"role": "user", "content": asked}], {}, limit)
     reason = "length" if text.is_cut else "stop"
     return {
         "id": f"cmpl-{digest[:29]}",
@@ -68,12 +63,16 @@ def chat_usage(prompt: int, answer: int) -> dict[str, Any]:
     }
 
 
-def _format(body: dict[str, Any]) -> dict[str, Any] | None:
+def _limit(body: dict[str, Any]) -> int | None:
+    newer = number(body, "max_completion_tokens", 1, _MANY)
+    return newer or number(body, "max_tokens", 1, _MANY)
+
+
+def _format(body: dict[str, Any]) -> dict[str, Any]:
     """`response_format`, with the schema where Responses has it."""
-    given = body.get("response_format")
-    if not isinstance(given, dict):
-        return None
-    return {"type": given.get("type"), "schema": (given.get("json_schema") or {}).get("schema")}
+    given = mapping(body, "response_format")
+    named = mapping(given, "json_schema", "response_format.json_schema")
+    return {"type": given.get("type"), "schema": named.get("schema")}
 
 
 def _choice(text: Text, index: int) -> dict[str, Any]:

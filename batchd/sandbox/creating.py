@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
 from batchd.core.limits import COMPLETION_WINDOW, METADATA_KEY, METADATA_PAIRS, METADATA_VALUE
 from batchd.sandbox.answers import SERVED
-from batchd.sandbox.batches import Batch
+from batchd.sandbox.batches import Batch, BatchError, Quirks
+from batchd.sandbox.faults import CannotFind, Faults, use_one
 from batchd.sandbox.files import RETENTION_SECONDS
+from batchd.sandbox.members import check_range, invalid_type, invalid_value, missing
 from batchd.sandbox.wire import ApiError
 from batchd.sandbox.world import World
 
+_HOUR = 3600.0
 _FIELDS = (
     "input_file_id",
     "endpoint",
@@ -20,20 +25,12 @@ _FIELDS = (
     "metadata",
     "output_expires_after",
 )
-_NAMES_OF_TYPES: dict[type, str] = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a decimal",
-    str: "a string",
-    list: "an array",
-    dict: "an object",
-}
 
 
 def create(world: World, given: dict[str, Any]) -> Batch:
     """A batch in `validating`, or ApiError."""
     _check(given)
+    _check_rate(world)
     batch = Batch(
         endpoint=given["endpoint"],
         input_file_id=given["input_file_id"],
@@ -41,19 +38,74 @@ def create(world: World, given: dict[str, Any]) -> Batch:
         metadata=given.get("metadata"),
         seconds=_seconds(world, given.get("metadata") or {}),
         output_lifetime=_lifetime(given),
+        quirks=_quirks(world.faults),
     )
-    _take_input(world, batch)
+    batch.doomed = _doom(world, batch)
     world.book.put(batch)
     return batch
 
 
-def _take_input(world: World, batch: Batch) -> None:
-    """Keep the input for as long as the batch needs it, even if the file is deleted meanwhile."""
+def _check_rate(world: World) -> None:
+    """So many batches an hour (the guide says 2,000); the body of this 429 was never seen."""
+    since = time.monotonic() - _HOUR
+    if sum(batch.born > since for batch in world.book) >= world.faults.creates_per_hour:
+        raise ApiError(
+            429,
+            "Rate limit reached for batch creation. Please try again later.",
+            code="rate_limit_exceeded",
+            kind="requests",
+            headers={"retry-after": f"{world.faults.creates_retry_after:g}"},
+        )
+
+
+def _quirks(faults: Faults) -> Quirks:
+    now = time.monotonic()
+    word = faults.status_word
+    return Quirks(
+        listed_from=math.inf if faults.hide_from_list else now + faults.listing_lag_seconds,
+        word=word.word if word else "",
+        word_until=now + word.seconds if word else 0.0,
+        no_file="" if faults.empty_file_ids else None,
+    )
+
+
+def _doom(world: World, batch: Batch) -> list[BatchError]:
+    """With what it will fail for certain; else its input is kept for as long as it needs it."""
     file = world.shelf.find(batch.input_file_id)
-    if file is None:
-        return  # found out while validating, as the API does since 2025
-    batch.input_sha256 = file.sha256
+    mode = _lost_mode(world.faults)
+    if mode == "http":
+        raise ApiError(
+            400, _cannot_find(batch.input_file_id, "project proj_sandbox"), param="file_id"
+        )
+    if file is None or mode == "batch":
+        message = _cannot_find(batch.input_file_id, "organization org-sandbox")
+        return [BatchError("invalid_request", message, "file_id")]
+    if file.purpose != "batch":
+        raise ApiError(400, "The input file must have the purpose 'batch'.", param="input_file_id")
+    # A link, not the file itself: it may be deleted while the batch is on its way.
     os.link(file.path, world.folder / f"{batch.id}_input.jsonl")
+    batch.input_sha256 = file.sha256
+    return _failure(world.faults)
+
+
+def _lost_mode(faults: Faults) -> str | None:
+    fault = faults.cannot_find_file
+    if not isinstance(fault, CannotFind):
+        return fault
+    happens, fault.times = use_one(fault.times)
+    return fault.mode if happens else None
+
+
+def _cannot_find(file_id: str, who: str) -> str:
+    return f"Cannot find file {file_id}, or {who} does not have access to it."
+
+
+def _failure(faults: Faults) -> list[BatchError]:
+    fault = faults.fail_with
+    if fault is None:
+        return []
+    happens, fault.times = use_one(fault.times)
+    return [BatchError(fault.code, fault.message, fault.param, fault.line)] if happens else []
 
 
 def _seconds(world: World, metadata: dict[str, str]) -> float:
@@ -81,13 +133,13 @@ def _check_input_file(given: dict[str, Any]) -> None:
 def _check_endpoint(given: dict[str, Any]) -> None:
     endpoint = _require_string(given, "endpoint")
     if endpoint not in SERVED:
-        raise _invalid_value("endpoint", endpoint, SERVED)
+        raise invalid_value("endpoint", endpoint, SERVED)
 
 
 def _check_window(given: dict[str, Any]) -> None:
     window = _require_string(given, "completion_window")
     if window != COMPLETION_WINDOW:
-        raise _invalid_value("completion_window", window, (COMPLETION_WINDOW,))
+        raise invalid_value("completion_window", window, (COMPLETION_WINDOW,))
 
 
 def _check_metadata(given: dict[str, Any]) -> None:
@@ -95,7 +147,7 @@ def _check_metadata(given: dict[str, Any]) -> None:
     if metadata is None:
         return
     if not isinstance(metadata, dict):
-        raise _invalid_type("metadata", "an object", metadata)
+        raise invalid_type("metadata", "an object", metadata)
     if len(metadata) > METADATA_PAIRS:
         raise _too_many_pairs(len(metadata))
     for key, value in metadata.items():
@@ -105,7 +157,7 @@ def _check_metadata(given: dict[str, Any]) -> None:
 def _check_pair(key: str, value: object) -> None:
     param = f"metadata.{key}"
     if not isinstance(value, str):
-        raise _invalid_type(param, "a string", value)
+        raise invalid_type(param, "a string", value)
     if len(key) > METADATA_KEY:
         raise _too_long("metadata", "key", METADATA_KEY, len(key))
     if len(value) > METADATA_VALUE:
@@ -117,20 +169,13 @@ def check_lifetime(after: object, param: str) -> None:
     if after is None:
         return
     if not isinstance(after, dict):
-        raise _invalid_type(param, "an object", after)
+        raise invalid_type(param, "an object", after)
     if after.get("anchor") != "created_at":
-        raise _invalid_value(f"{param}.anchor", str(after.get("anchor")), ("created_at",))
+        raise invalid_value(f"{param}.anchor", str(after.get("anchor")), ("created_at",))
     seconds = after.get("seconds")
     if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise _invalid_type(f"{param}.seconds", "an integer", seconds)
+        raise invalid_type(f"{param}.seconds", "an integer", seconds)
     check_range(f"{param}.seconds", seconds, 3600, RETENTION_SECONDS)
-
-
-def check_range(param: str, value: int, low: int, high: int) -> None:
-    if value < low:
-        raise _outside(param, value, "below", f">= {low}")
-    if value > high:
-        raise _outside(param, value, "above", f"<= {high}")
 
 
 def _check_lifetime(given: dict[str, Any]) -> None:
@@ -158,35 +203,10 @@ _CHECKS: tuple[Callable[[dict[str, Any]], None], ...] = (
 def _require_string(given: dict[str, Any], name: str) -> str:
     value = given.get(name)
     if value is None:
-        raise ApiError(
-            400,
-            f"Missing required parameter: '{name}'.",
-            code="missing_required_parameter",
-            param=name,
-        )
+        raise missing(name)
     if not isinstance(value, str):
-        raise _invalid_type(name, "a string", value)
+        raise invalid_type(name, "a string", value)
     return value
-
-
-def _invalid_type(param: str, expected: str, value: object) -> ApiError:
-    found = _NAMES_OF_TYPES[type(value)]
-    return ApiError(
-        400,
-        f"Invalid type for '{param}': expected {expected}, but got {found} instead.",
-        code="invalid_type",
-        param=param,
-    )
-
-
-def _invalid_value(param: str, value: str, supported: tuple[str, ...]) -> ApiError:
-    words = ", ".join(f"'{each}'" for each in supported)
-    return ApiError(
-        400,
-        f"Invalid value: '{value}'. Supported values are: {words}.",
-        code="invalid_value",
-        param=param,
-    )
 
 
 def _too_many_pairs(count: int) -> ApiError:
@@ -205,16 +225,5 @@ def _too_long(param: str, what: str, limit: int, length: int) -> ApiError:
         f"Invalid '{param}': {what} too long. Expected a string with maximum length {limit}, "
         f"but got a string with length {length} instead.",
         code="string_above_max_length",
-        param=param,
-    )
-
-
-def _outside(param: str, value: int, side: str, wanted: str) -> ApiError:
-    bound = "minimum" if side == "below" else "maximum"
-    return ApiError(
-        400,
-        f"Invalid '{param}': integer {side} {bound} value. "
-        f"Expected a value {wanted}, but got {value} instead.",
-        code=f"integer_{side}_{bound[:3]}_value",
         param=param,
     )

@@ -7,19 +7,23 @@ import struct
 from typing import Any
 
 from batchd.sandbox.digests import digest_of, unit_vector
+from batchd.sandbox.members import missing, number
 from batchd.sandbox.models import snapshot
 from batchd.sandbox.prompts import estimate_tokens
 from batchd.sandbox.wire import ApiError
 
 _DIMENSIONS = {"text-embedding-3-large": 3072}
 _DEFAULT_DIMENSIONS = 1536
+_MAX_DIMENSIONS = 3072
 _MAX_INPUTS = 2048  # per request; API reference "Create embeddings"
 
 
 def embeddings(body: dict[str, Any]) -> dict[str, Any]:
     inputs = _inputs(body.get("input"))
     model = body["model"]
-    dimensions = body.get("dimensions") or _DIMENSIONS.get(model, _DEFAULT_DIMENSIONS)
+    dimensions = number(body, "dimensions", 1, _MAX_DIMENSIONS) or _DIMENSIONS.get(
+        model, _DEFAULT_DIMENSIONS
+    )
     as_base64 = body.get("encoding_format") == "base64"
     tokens = sum(_tokens(each) for each in inputs)
     return {
@@ -35,8 +39,10 @@ def embeddings(body: dict[str, Any]) -> dict[str, Any]:
 
 def _inputs(given: object) -> list[Any]:
     """A string or a list of tokens is one input; a list of either is several."""
+    if given is None:
+        raise missing("input")
     inputs = given if isinstance(given, list) and not _is_tokens(given) else [given]
-    if not inputs or "" in inputs or None in inputs:
+    if not inputs or not all(_is_input(each) for each in inputs):
         raise ApiError(400, "'$.input' is invalid. Please check the API reference.")
     if len(inputs) > _MAX_INPUTS:
         raise ApiError(
@@ -47,6 +53,10 @@ def _inputs(given: object) -> list[Any]:
             param="input",
         )
     return inputs
+
+
+def _is_input(each: object) -> bool:
+    return (isinstance(each, str) and each != "") or (isinstance(each, list) and _is_tokens(each))
 
 
 def _is_tokens(given: list[Any]) -> bool:

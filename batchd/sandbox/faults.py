@@ -124,6 +124,17 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 NAMES = tuple(field.name for field in msgspec.structs.fields(Faults))
 
 
+def vocabulary() -> list[tuple[str, str, str]]:
+    """The rows of the table above: name, value, what happens."""
+    rows = [line for line in (__doc__ or "").splitlines() if line.startswith("| `")]
+    return [_cells(row) for row in rows]
+
+
+def _cells(row: str) -> tuple[str, str, str]:
+    name, value, what = (cell.strip().replace("`", "") for cell in row.strip("|").split("|"))
+    return name, value, what
+
+
 class UnknownFault(ValueError):
     """The vocabulary has no such fault, or it cannot have this value."""
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import PurePath
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
-from batchd.sandbox.creating import check_lifetime, check_range
+from batchd.sandbox.creating import check_lifetime
+from batchd.sandbox.downloads import Download, refuse_at_first
 from batchd.sandbox.files import RETENTION_SECONDS, StoredFile
+from batchd.sandbox.members import invalid_value, missing, page_limit
 from batchd.sandbox.uploads import Form, Received
-from batchd.sandbox.wire import ApiError, Json
+from batchd.sandbox.wire import ApiError, Json, page_of
 from batchd.sandbox.world import World
 
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
 _MAX_PAGE = 10_000
-_CHUNK = 64 * 1024
 
 
 async def upload(request: Request) -> Json:
@@ -36,17 +36,11 @@ def _accepted(form: Form, world: World) -> StoredFile:
     """The form as a file, or ApiError with what is wrong with it (reference B.4, L.2)."""
     purpose = form.fields.get("purpose")
     if not purpose:
-        raise _missing("purpose")
+        raise missing("purpose")
     if purpose not in _PURPOSES:
-        words = ", ".join(f"'{each}'" for each in _PURPOSES)
-        raise ApiError(
-            400,
-            f"Invalid value: '{purpose}'. Supported values are: {words}.",
-            code="invalid_value",
-            param="purpose",
-        )
+        raise invalid_value("purpose", purpose, _PURPOSES)
     if form.file is None:
-        raise _missing("file")
+        raise missing("file")
     lifetime = _lifetime(form.fields)
     _check_content(form.file, purpose, lenient=world.faults.lenient_uploads)
     return _stored(form.file, purpose, lifetime)
@@ -85,15 +79,6 @@ def _lifetime(fields: dict[str, str]) -> int:
     return number or RETENTION_SECONDS
 
 
-def _missing(name: str) -> ApiError:
-    return ApiError(
-        400,
-        f"Missing required parameter: '{name}'.",
-        code="missing_required_parameter",
-        param=name,
-    )
-
-
 def _not_jsonl() -> ApiError:
     message = "Invalid file format for Batch API. Must be .jsonl"
     return ApiError(400, message, extra={"detail": {"message": message, "code": None}})
@@ -102,8 +87,7 @@ def _not_jsonl() -> ApiError:
 async def list_files(request: Request) -> Json:
     world: World = request.app.state.world
     query = request.query_params
-    limit = int(query.get("limit", _MAX_PAGE))
-    check_range("limit", limit, 1, _MAX_PAGE)
+    limit = page_limit(query.get("limit"), default=_MAX_PAGE, most=_MAX_PAGE)
     files = [
         file
         for file in _ordered(world, query.get("order", "desc"))
@@ -111,23 +95,14 @@ async def list_files(request: Request) -> Json:
     ]
     if after := query.get("after"):
         files = files[files.index(world.shelf.get(after)) + 1 :]
-    return Json(_page(files, limit))
+    return Json(page_of(files, limit))
 
 
 def _ordered(world: World, order: str) -> list[StoredFile]:
+    if order not in ("asc", "desc"):
+        raise invalid_value("order", order, ("asc", "desc"))
     files = world.shelf.present()
     return files if order == "asc" else files[::-1]
-
-
-def _page(files: list[StoredFile], limit: int) -> dict[str, object]:
-    page = files[:limit]
-    return {
-        "object": "list",
-        "data": [file.as_object() for file in page],
-        "first_id": page[0].id if page else None,
-        "last_id": page[-1].id if page else None,
-        "has_more": len(files) > limit,
-    }
 
 
 async def retrieve_file(request: Request) -> Json:
@@ -143,17 +118,8 @@ async def delete_file(request: Request) -> Json:
 
 async def content(request: Request) -> Response:
     file = _file(request)
-    headers = {
-        "content-disposition": f'attachment; filename="{file.filename}"',
-        "content-length": str(file.bytes),
-    }
-    return StreamingResponse(_chunks(file), media_type="application/octet-stream", headers=headers)
-
-
-async def _chunks(file: StoredFile) -> AsyncIterator[bytes]:
-    with file.path.open("rb") as source:  # read ahead by the kernel: no wait
-        while chunk := source.read(_CHUNK):
-            yield chunk
+    refuse_at_first(file, request.app.state.world)
+    return Download(file, request.app.state.world)
 
 
 def _file(request: Request) -> StoredFile:

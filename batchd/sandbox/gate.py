@@ -10,6 +10,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from batchd.sandbox.connections import remember
+from batchd.sandbox.http_faults import Struck, struck_by
 from batchd.sandbox.wire import ApiError, new_request_id
 from batchd.sandbox.world import World
 
@@ -25,8 +27,8 @@ class Gate:
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = self._name(scope)
-        self._world.calls[call] += 1
+        remember(scope, send)
+        self._world.calls[self._name(scope)] += 1
         started = time.perf_counter()
         try:
             await self._pass(scope, receive, _with_headers(send, started))
@@ -36,8 +38,13 @@ class Gate:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         self._note(headers)
-        refusal = None if scope["path"].startswith("/sandbox/") else self._check_key(headers)
+        if scope["path"].startswith("/sandbox/"):
+            return await self._app(scope, receive, send)
+        refusal = self._check_key(headers)
+        rule = struck_by(self._world, self._name(scope))
         app = refusal.response() if refusal else self._app
+        if rule is not None:
+            app = Struck(app, rule, self._world)
         await app(scope, receive, send)
 
     def _name(self, scope: Scope) -> str:

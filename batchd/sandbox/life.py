@@ -20,6 +20,7 @@ from batchd.sandbox.production import Production
 from batchd.sandbox.validating import Examination
 from batchd.sandbox.world import World
 
+_VALIDATED_BY = 0.4  # at the latest, whatever the options say
 _EXECUTED_BY = 0.9  # the share of a batch's time after which it is finalizing
 _EXPIRED = (
     "batch_expired",
@@ -38,44 +39,36 @@ async def live(batch: Batch, world: World) -> None:
         await _live(batch, world, Lines(source))
     finally:
         source.unlink(missing_ok=True)
+        if batch.production:
+            batch.production.close()
 
 
 async def _live(batch: Batch, world: World, lines: Lines) -> None:
-    errors = await _validate(batch, world, lines)
+    exam = await _examine(batch, world, lines)
     if batch.is_cancelled:
         return await _end_cancelled(batch, world)
+    errors = batch.doomed or exam.errors or _admit(batch, world, exam)
     if errors:
         return _fail(batch, errors)
     await _execute(batch, world, lines)
 
 
-async def _validate(batch: Batch, world: World, lines: Lines) -> list[BatchError]:
-    known = frozenset(world.faults.unknown_models)
-    exam = Examination(lines, batch.endpoint, lambda model: is_known(model) and model not in known)
-    found = lines.path.exists() and not batch.doomed
-    if found:
+async def _examine(batch: Batch, world: World, lines: Lines) -> Examination:
+    """Read the input, unless it is already known how this ends."""
+    unknown = frozenset(world.faults.unknown_models)
+    exam = Examination(lines, batch.endpoint, lambda name: is_known(name) and name not in unknown)
+    if not batch.doomed:
         await world.turns.work(exam.steps())
-    wait = min(world.options.validate_seconds, batch.seconds * 0.4)
+        _set_pace(batch, world, exam.model)
+    wait = min(world.options.validate_seconds, batch.seconds * _VALIDATED_BY)
     await _until(batch, batch.born + wait)
-    if not found:
-        return batch.doomed or [_lost(batch)]
-    _set_pace(batch, world, exam.model)
-    return exam.errors or _admit(batch, world, exam)
+    return exam
 
 
 def _set_pace(batch: Batch, world: World, model: str | None) -> None:
     by_model = world.faults.batch_seconds_by_model
     if model in by_model and "sandbox_seconds" not in (batch.metadata or {}):
         batch.seconds = by_model[model]
-
-
-def _lost(batch: Batch) -> BatchError:
-    return BatchError(
-        "invalid_request",
-        f"Cannot find file {batch.input_file_id}, or organization org-sandbox does not have "
-        "access to it.",
-        "file_id",
-    )
 
 
 def _admit(batch: Batch, world: World, exam: Examination) -> list[BatchError]:
@@ -117,7 +110,8 @@ async def _execute(batch: Batch, world: World, lines: Lines) -> None:
     if batch.is_cancelled:
         return await _end_cancelled(batch, world)
     await _close(batch, world, _EXPIRED if expires else None)
-    batch.enter("expired" if expires else "completed")
+    # Cancelled while its files were being put in order: everything was executed by then.
+    batch.enter("cancelled" if batch.is_cancelled else "expired" if expires else "completed")
 
 
 def _will_expire(batch: Batch, world: World) -> bool:
@@ -188,12 +182,11 @@ async def _close(batch: Batch, world: World, leftover: tuple[str, str] | None) -
     await world.turns.work(production.settle(done, code, message))
     output = await _shelve(batch, world, production.output.path)
     errors = await _shelve(batch, world, production.errors.path)
-    absent = "" if world.faults.empty_file_ids else None
     counts = batch.counts()
     batch.completed, batch.failed = counts["completed"], counts["failed"]
     batch.usage, batch.executed = production.usage(done), done
-    batch.output_file_id = output.id if output else absent
-    batch.error_file_id = errors.id if errors else absent
+    batch.output_file_id = output.id if output else None
+    batch.error_file_id = errors.id if errors else None
     batch.production = None
 
 

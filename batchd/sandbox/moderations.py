@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from batchd.sandbox.digests import digest_of, share_of
+from batchd.sandbox.members import missing
 
 _CATEGORIES = (
     "harassment",
@@ -31,6 +32,8 @@ _FLAGS = {
 
 def moderations(body: dict[str, Any]) -> dict[str, Any]:
     given = body.get("input")
+    if given is None:
+        raise missing("input")
     texts = given if isinstance(given, list) and _all_strings(given) else [given]
     return {
         "id": f"modr-{digest_of(body)[:24]}",
@@ -46,7 +49,7 @@ def _all_strings(given: list[Any]) -> bool:
 def _as_text(given: object) -> str:
     """Text as it is; of a list of parts, their texts."""
     if isinstance(given, list):
-        return " ".join(part.get("text") or "" for part in given if isinstance(part, dict))
+        return " ".join(str(part.get("text") or "") for part in given if isinstance(part, dict))
     return given if isinstance(given, str) else ""
 
 

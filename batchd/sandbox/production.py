@@ -119,8 +119,11 @@ class Production:
                 self._deal_with(msgspec.json.decode(line, type=RequestLine))
                 yield
         finally:
-            for track in (self.output, self.errors, self.executed):
-                track.close()
+            self.close()
+
+    def close(self) -> None:
+        for track in (self.output, self.errors, self.executed):
+            track.close()
 
     def completed(self, count: int) -> int:
         """How many of the first `count` requests succeeded."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from batchd.sandbox.members import invalid_type
+
 _SYSTEM = ("system", "developer")
 
 
@@ -25,6 +27,8 @@ def messages_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     given = body.get("messages", body.get("input"))
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
+    if given is not None and not isinstance(given, list):
+        raise invalid_type("messages" if "messages" in body else "input", "an array", given)
     messages = [each for each in given or [] if isinstance(each, dict)]
     if isinstance(body.get("instructions"), str):
         messages.insert(0, {"role": "system", "content": body["instructions"]})

@@ -6,16 +6,18 @@ from typing import Any
 
 from batchd.sandbox.chat import CREATED
 from batchd.sandbox.digests import digest_of
+from batchd.sandbox.members import mapping, missing, number
 from batchd.sandbox.models import snapshot
 from batchd.sandbox.prompts import body_tokens, messages_of
 from batchd.sandbox.texts import Text, compose
 
 
 def response(body: dict[str, Any]) -> dict[str, Any]:
-    digest = digest_of(body)
-    text_options = body.get("text") or {}
-    wanted = text_options.get("format")
-    text = compose(digest, messages_of(body), wanted, body.get("max_output_tokens"))
+    if body.get("input") is None and body.get("prompt") is None:
+        raise missing("input")
+    digest, limit = digest_of(body), number(body, "max_output_tokens", 1, 10_000_000)
+    wanted = mapping(mapping(body, "text"), "format", "text.format")
+    text = compose(digest, messages_of(body), wanted, limit)
     return {
         "id": f"resp_{digest[:48]}",
         "object": "response",
@@ -24,7 +26,7 @@ def response(body: dict[str, Any]) -> dict[str, Any]:
         "error": None,
         "incomplete_details": {"reason": "max_output_tokens"} if text.is_cut else None,
         "instructions": body.get("instructions"),
-        "max_output_tokens": body.get("max_output_tokens"),
+        "max_output_tokens": limit,
         "model": snapshot(body["model"]),
         "output": [_message(digest, text)],
         "parallel_tool_calls": True,

@@ -74,8 +74,8 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             _abort(connection)
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
-        while self.server_state.connections:
-            await asyncio.sleep(0)  # a callback of the loop away
+        while self.server_state.connections:  # noqa: ASYNC110  # one round of the loop away
+            await asyncio.sleep(0)
 
 
 def _abort(connection: Any) -> None:

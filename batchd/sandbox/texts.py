@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from batchd.sandbox.digests import Draws
+from batchd.sandbox.members import mapping
 from batchd.sandbox.prompts import estimate_tokens, system_text, user_text
 from batchd.sandbox.schemas import satisfy
 from batchd.sandbox.sentiment import label_for
@@ -25,13 +26,14 @@ class Text:
 
 
 def compose(
-    digest: str, messages: list[dict[str, Any]], wanted: dict[str, Any] | None, limit: int | None
+    digest: str, messages: list[dict[str, Any]], wanted: dict[str, Any], limit: int | None
 ) -> Text:
     """`wanted` is a `json_schema` or `json_object` format; `limit` is in tokens."""
     asked = user_text(messages)
-    if wanted and wanted.get("type") == "json_schema":
-        content = _as_json(satisfy(wanted.get("schema") or {}, Draws(digest), _echo(asked)))
-    elif wanted and wanted.get("type") == "json_object":
+    if wanted.get("type") == "json_schema":
+        schema = mapping(wanted, "schema", "json_schema.schema")
+        content = _as_json(satisfy(schema, Draws(digest), asked))
+    elif wanted.get("type") == "json_object":
         content = _as_json({"answer": _sentence(digest, asked), "digest": digest[:8]})
     else:
         content = label_for(system_text(messages), asked) or _sentence(digest, asked)

@@ -25,8 +25,8 @@ class Turns:
         """Exhaust `steps`, whose every item stands for a little work done."""
         remaining = iter(steps)
         async with self._crowd:
-            while await self._one(remaining):
-                await asyncio.sleep(0)  # not polling: letting the calls in
+            while await self._one(remaining):  # noqa: ASYNC110  # lets the calls in; no polling
+                await asyncio.sleep(0)
 
     async def _one(self, steps: Iterator[object]) -> bool:
         async with self._turn:

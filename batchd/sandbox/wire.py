@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 from starlette.responses import Response
@@ -45,6 +46,26 @@ class ApiError(Exception):
 
     def response(self) -> Json:
         return Json(self.body, status_code=self.status, headers=self.headers)
+
+
+class Listed(Protocol):
+    """What has an id and can be shown."""
+
+    id: str
+
+    def as_object(self) -> dict[str, object]: ...
+
+
+def page_of(items: Sequence[Listed], limit: int) -> dict[str, object]:
+    """A cursor page with the first `limit` of what is left to list (reference D)."""
+    page = items[:limit]
+    return {
+        "object": "list",
+        "data": [item.as_object() for item in page],
+        "first_id": page[0].id if page else None,
+        "last_id": page[-1].id if page else None,
+        "has_more": len(items) > limit,
+    }
 
 
 def new_request_id() -> str:

@@ -1,0 +1,70 @@
+"""`GET /v1/files/{id}/content`: streamed, and cut, slowed or refused where a fault says so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from batchd.sandbox.connections import hang_up, is_gone
+from batchd.sandbox.faults import use_one
+from batchd.sandbox.files import StoredFile
+from batchd.sandbox.wire import ApiError
+from batchd.sandbox.world import World
+
+_CHUNK = 64 * 1024
+_DRIPS = 20  # a second, when it drips
+
+
+class Download(Response):
+    """The bytes of a file, as many as are to be sent."""
+
+    def __init__(self, file: StoredFile, world: World) -> None:
+        headers = {"content-disposition": f'attachment; filename="{file.filename}"'}
+        if not world.faults.chunked_content:
+            headers["content-length"] = str(file.bytes)
+        super().__init__(headers=headers, media_type="application/octet-stream")
+        if world.faults.chunked_content:
+            del self.headers["content-length"]  # put there by the base class, for an empty body
+        self._file, self._world = file, world
+        self._cut = _cut(file, world)
+        self._rate = world.faults.bytes_per_second
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        async for chunk in self._chunks():
+            if is_gone(scope):
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if self._cut is not None:
+            await hang_up(scope, receive)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        left = self._file.bytes if self._cut is None else self._cut
+        step = max(1, int(self._rate / _DRIPS)) if self._rate else _CHUNK
+        with self._file.path.open("rb") as source:
+            while chunk := source.read(min(step, left)):
+                left -= len(chunk)
+                yield chunk
+                if self._rate:
+                    await self._world.pause(len(chunk) / self._rate)
+
+
+def _cut(file: StoredFile, world: World) -> int | None:
+    """After how many bytes this download breaks off."""
+    cut = world.faults.cut_after_bytes
+    if cut is None or cut >= file.bytes:
+        return None
+    happens, world.faults.cut_times = use_one(world.faults.cut_times)
+    return cut if happens else None
+
+
+def refuse_at_first(file: StoredFile, world: World) -> None:
+    """The id is known, the content is not there yet."""
+    if file.withheld < world.faults.not_found_times:
+        file.withheld += 1
+        raise ApiError(404, f"No such File object: {file.id}", param="id")

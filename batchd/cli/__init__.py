@@ -16,7 +16,7 @@ COMMANDS = {
     "run": Lazy("batchd.cli.run", "Run the daemon until it is stopped."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",
-        "Serve files, batches and models locally, over real HTTP, for nothing.",
+        "Serve a local stand-in for the OpenAI API: files, batches, models, at no cost.",
     ),
     "version": Lazy("batchd.cli.version", "Say which versions are at work."),
 }

@@ -1,0 +1,81 @@
+# `make demo` and `make test` set up what they need by themselves, in .venv.
+# PYTHON=python3.13 make test   uses that Python and a folder of its own, .venv-3.13.
+# ARGS="-k configuration"       is handed to pytest, or to the daemon by `make run`.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+.PHONY: help demo test check lint run clean
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+# A Python counts when it runs (a pyenv shim may be there and fail), is new enough and has venv.
+IS_USABLE = -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+
+ifdef PYTHON
+  CANDIDATES := $(PYTHON)
+  VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+  VENV := .venv-$(VERSION)
+  NONE := PYTHON=$(PYTHON) cannot be used:
+else
+  CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3
+  VENV := .venv
+endif
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+
+# A stamp is worth nothing when its Python is gone, as after an upgrade of the system's.
+ifneq ($(shell $(PY) -c 'print("alive")' 2>/dev/null),alive)
+  $(shell rm -f $(VENV)/.batchd-run $(VENV)/.batchd-dev)
+endif
+
+help:
+	@echo 'make demo    show all of it in half a minute, without a key'
+	@echo 'make run     run the daemon here: inbox/, outbox/, config/batchd.toml (needs OPENAI_API_KEY)'
+	@echo 'make test    run the tests'
+	@echo 'make check   format, lint, types, import contracts, then the tests'
+	@echo 'make clean   remove .venv*/ and caches; never inbox/, outbox/ or var/'
+
+demo: $(VENV)/.batchd-run
+	@$(PY) -m batchd demo
+
+run: $(VENV)/.batchd-run
+	@exec $(PY) -m batchd run $(ARGS)
+
+test: $(VENV)/.batchd-dev
+	@$(PY) -m pytest $(ARGS)
+
+check: lint test
+
+lint: $(VENV)/.batchd-dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(VENV)/.batchd-run: pyproject.toml
+	@if $(PY) $(IS_USABLE) && $(PY) -m pip --version >/dev/null 2>&1; then \
+	  echo 'bringing $(VENV) up to date ...'; \
+	else \
+	  found=; \
+	  for one in $(CANDIDATES); do if "$$one" $(IS_USABLE); then found=$$one; break; fi; done; \
+	  if [ -z "$$found" ]; then \
+	    echo '$(NONE) batchd needs Python 3.11 or newer with venv;' \
+	      'on Debian: apt install python3 python3-venv' >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "setting up $(VENV) with $$("$$found" -V) (once, about a minute) ..."; \
+	  "$$found" -m venv --clear $(VENV); \
+	fi
+	@$(PY) -m pip install --quiet --editable .
+	@touch $@
+
+# `pip install --group` needs pip 25.1.
+$(VENV)/.batchd-dev: $(VENV)/.batchd-run
+	@echo 'adding what the tests need ...'
+	@$(PY) -m pip install --quiet 'pip>=25.1' && $(PY) -m pip install --quiet --group dev
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

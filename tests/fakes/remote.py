@@ -209,16 +209,13 @@ class FakeRemote:
 
     async def list_batches(self, *, after: str | None = None) -> BatchPage:
         async with self._call("list_batches"):
-            listed = self._listed()
-            if after is not None:
-                ids = [batch.id for batch in listed]
-                listed = listed[ids.index(after) + 1 :] if after in ids else []
+            listed = self._listed(after)
         return BatchPage(tuple(listed[:LIST_PAGE]), has_more=len(listed) > LIST_PAGE)
 
     async def retrieve_batch(self, batch_id: str) -> Batch:
         async with self._call("retrieve_batch"):
             if batch_id not in self._batches:
-                raise RemoteRefused(f"No batch found with id '{batch_id}'.", status=404)
+                raise _no_batch(batch_id)
             found = self._batches[batch_id].seen()
         return found
 
@@ -261,9 +258,14 @@ class FakeRemote:
         if trouble:
             raise trouble.error
 
-    def _listed(self) -> list[Batch]:
+    def _listed(self, after: str | None) -> list[Batch]:
+        """Newest first. A batch that is not listed yet can be a cursor all the same."""
+        newest_first = list(reversed(self._batches.values()))
+        if after is not None:
+            if after not in self._batches:
+                raise _no_batch(after)
+            newest_first = newest_first[newest_first.index(self._batches[after]) + 1 :]
         made_by = self._clock.now() - self.listing_lag_seconds
-        newest_first = reversed(self._batches.values())
         return [made.seen() for made in newest_first if made.created_at <= made_by]
 
     def _catch_up(self) -> None:
@@ -349,6 +351,10 @@ class FakeRemote:
 
 def _lost(method: str) -> RemoteUnavailable:
     return RemoteUnavailable(f"{method}: the connection was lost", may_have_happened=True)
+
+
+def _no_batch(batch_id: str) -> RemoteRefused:
+    return RemoteRefused(f"No batch found with id '{batch_id}'.", status=404)
 
 
 def _check(order: BatchOrder) -> None:

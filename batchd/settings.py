@@ -16,13 +16,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One `[section]`. An unknown key is an error, never a silent default."""
 
 
-class Folders(Section):
+class Folders(Section, frozen=True):
     """Where the three folders lie."""
 
     root: Path = Path()  #: holds inbox/, outbox/ and var/, so that every hand-over is one rename
 
 
-class Inbox(Section):
+class Inbox(Section, frozen=True):
     """When a dropped file is taken."""
 
     settle_seconds: float = 2.0
@@ -33,7 +33,7 @@ class Inbox(Section):
     max_line_bytes: int = 64 * 1024 * 1024
 
 
-class OpenAI(Section):
+class OpenAI(Section, frozen=True):
     """The provider: where it is, who we are, how long we wait."""
 
     base_url: str | None = None
@@ -42,7 +42,7 @@ class OpenAI(Section):
     stall_seconds: float = 60.0
 
 
-class Batches(Section):
+class Batches(Section, frozen=True):
     """How a file becomes batches, and how they are looked after."""
 
     max_requests: int = limits.MAX_REQUESTS
@@ -54,31 +54,31 @@ class Batches(Section):
     poll_max_seconds: float = 300.0
 
 
-class Retries(Section):
+class Retries(Section, frozen=True):
     """What is tried again."""
 
     max_attempts: int = 3
 
 
-class Results(Section):
+class Results(Section, frozen=True):
     """What lies in a finished folder."""
 
     responses: bool = True
 
 
-class Jobs(Section):
+class Jobs(Section, frozen=True):
     """What is kept of a job once it is delivered."""
 
     keep_days: float = 1.0
 
 
-class Daemon(Section):
+class Daemon(Section, frozen=True):
     """The process itself."""
 
     grace_seconds: float = 10.0
 
 
-class Logging(Section):
+class Logging(Section, frozen=True):
     """What is written down while it runs."""
 
     level: str = "info"
@@ -87,7 +87,7 @@ class Logging(Section):
     keep_files: int = 5
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """All of it."""
 
     folders: Folders = Folders()

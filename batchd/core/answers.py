@@ -6,6 +6,8 @@ Shapes are as the API reference has them, with the tolerances of other servers: 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ from msgspec import Raw
 from batchd.core.usage import Usage, read_usage
 
 _NULL = Raw(b"null")
+_LONGEST_REASON = 1000  # of an error that is no object: some are whole pages of HTML
+_NOTHING = (b"null", b"{}", b"[]", b'""', b"false")  # what says nothing, in one dialect or another
 
 
 class _Error(msgspec.Struct):
@@ -29,9 +33,9 @@ class _Response(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
-    custom_id: str
-    response: _Response | None = None
-    error: _Error | None = None
+    custom_id: str | int
+    response: Raw = _NULL
+    error: Raw = _NULL
 
 
 class _Head(msgspec.Struct):
@@ -39,13 +43,15 @@ class _Head(msgspec.Struct):
 
     model: str | None = None
     usage: Raw = _NULL
-    error: _Error | None = None
+    error: Raw = _NULL
 
 
 class _Message(msgspec.Struct):
     content: Any = None
     refusal: str | None = None
     tool_calls: Raw = _NULL
+    function_call: Raw = _NULL
+    audio: Raw = _NULL
 
 
 class _Choice(msgspec.Struct):
@@ -75,7 +81,7 @@ class _Why(msgspec.Struct):
 
 
 class _Responses(_Head):
-    output: list[_Item] = []
+    output: list[Raw] = []
     status: str | None = None
     incomplete_details: _Why | None = None
 
@@ -94,7 +100,10 @@ class _Results(_Head):
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
+_decode_response = msgspec.json.Decoder(_Response | None, strict=False).decode
+_decode_error = msgspec.json.Decoder(_Error | str).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
+_decode_item = msgspec.json.Decoder(_Item).decode
 _SHAPES = {
     "/v1/chat/completions": _Choices,
     "/v1/completions": _Choices,
@@ -121,58 +130,103 @@ class Answer:
 
 def read_answer(line: bytes, endpoint: str) -> Answer:
     """Read one line. Raises `msgspec.MsgspecError` where it is no answer line at all."""
-    decoded = _decode_line(line)
-    if decoded.error is not None and (decoded.error.code or decoded.error.message):
-        return _failure(decoded.custom_id, None, decoded.error)
-    response = decoded.response or _Response()
-    body = _unwrapped(response.body)
-    if response.status_code is None or not 200 <= response.status_code < 300:
-        return _failure(decoded.custom_id, response.status_code, _error_of(body))
-    return _success(decoded.custom_id, response.status_code, body, endpoint)
+    decoded = _decode_line(_mended(line))
+    custom_id = str(decoded.custom_id)
+    if error := _said(decoded.error):
+        return _failure(custom_id, None, error)
+    response = _decode_response(decoded.response) or _Response()
+    body, status = _unwrapped(response.body), response.status_code
+    if status is None or not 200 <= status < 300 or body == b"null":
+        return _failure(custom_id, status, _error_of(body))
+    return _success(custom_id, status, body, endpoint)
+
+
+#: Any escape in a JSON string. Half of a UTF-16 pair is the only one that is six bytes long.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)"
+)
+
+
+def _mended(line: bytes) -> bytes:
+    """Put U+FFFD for what is no text: a broken letter is no reason to pay for an answer twice."""
+    try:
+        msgspec.json.decode(line, type=Raw)
+    except RecursionError as error:
+        raise msgspec.DecodeError("nested too deeply") from error
+    except msgspec.DecodeError:
+        line = _ESCAPE.sub(lambda escape: rb"\ufffd" if len(escape[0]) == 6 else escape[0], line)
+    return line if line.isascii() else line.decode("utf-8", errors="replace").encode()
 
 
 def _unwrapped(body: Raw) -> bytes:
-    """Some servers send the body as a JSON string (reference J.4)."""
+    """Some servers send the body as a JSON string (reference J.4). Whatever comes out is JSON."""
     raw = bytes(body)
-    return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
+    if not raw.startswith(b'"'):
+        return raw
+    return _on_one_line(msgspec.json.decode(raw, type=str)) or raw
+
+
+def _on_one_line(text: str) -> bytes | None:
+    """Return a JSON text without its line breaks, numbers untouched; None if it is no JSON."""
+    try:
+        return msgspec.json.format(text.encode(), indent=-1)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _said(raw: Raw) -> _Error | None:
+    """Return what an `error` member says, or None where it says nothing."""
+    if bytes(raw) in _NOTHING:
+        return None
+    try:
+        said = _decode_error(raw)
+    except msgspec.ValidationError:
+        return _Error(message=bytes(raw)[:_LONGEST_REASON].decode(errors="replace"))
+    error = _Error(message=said[:_LONGEST_REASON]) if isinstance(said, str) else said
+    return error if error.code or error.message or error.type else None
 
 
 def _error_of(body: bytes) -> _Error:
-    try:
-        return _decode_head(body).error or _Error()
-    except msgspec.MsgspecError:
-        return _Error()
+    """Find the reason in a body: in its `error`, or beside it, as older vLLM has it."""
+    return _said(_shape(body, _decode_head).error) or _said(Raw(body)) or _Error()
 
 
 def _failure(custom_id: str, status: int | None, error: _Error) -> Answer:
-    code = error.code or error.type or (f"http_{status}" if status else "no_answer")
+    refused = status is not None and not 200 <= status < 300
+    code = error.code or error.type or (f"http_{status}" if refused else "no_answer")
     message = error.message or "the provider gave no reason"
     return Answer(custom_id, status=status, code=str(code), message=message)
 
 
 def _success(custom_id: str, status: int, body: bytes, endpoint: str) -> Answer:
-    decode = _decoders.get(endpoint)
-    try:
-        shape = decode(body) if decode else _decode_head(body)
-    except msgspec.MsgspecError:
-        # Paid for and not understood: handed on as it is, rather than called a failure.
-        return Answer(custom_id, output=Raw(body), status=status)
+    shape = _shape(body, _decoders.get(endpoint, _decode_head))
     output, finish_reason, failure = _content(shape, body)
+    failure = _said(shape.error) or failure
     return Answer(
         custom_id,
-        output=output,
+        output=None if failure else output,
         finish_reason=finish_reason,
         model=shape.model,
         usage=read_usage(shape.usage),
         status=status,
-        code=str(failure.code) if failure else None,
-        message=failure.message if failure else None,
+        code=str(failure.code or failure.type or "failed") if failure else None,
+        message=(failure.message or "the provider gave no reason") if failure else None,
     )
+
+
+def _shape(body: bytes, decode: Callable[[bytes], _Head]) -> _Head:
+    """Understand what can be: what was paid for is handed on, rather than called a failure."""
+    for attempt in (decode, _decode_head):
+        try:
+            return attempt(body)
+        except msgspec.MsgspecError:
+            continue
+    return _Head()
 
 
 def _content(shape: _Head, body: bytes) -> tuple[Any, str | None, _Error | None]:
     match shape:
-        case _Choices():
+        case _Choices(choices=[_, *_]):
             return _of_choices(shape)
         case _Responses():
             return _of_response(shape)
@@ -186,36 +240,48 @@ def _content(shape: _Head, body: bytes) -> tuple[Any, str | None, _Error | None]
 
 def _of_choices(body: _Choices) -> tuple[Any, str | None, _Error | None]:
     outputs = [_of_choice(choice) for choice in body.choices]
-    if not outputs:
-        return None, None, None
-    finish_reason = body.choices[0].finish_reason
-    refusal = body.choices[0].message.refusal
-    if refusal and outputs[0] is None:
-        return None, finish_reason, _Error(code="refusal", message=refusal)
-    return outputs[0] if len(outputs) == 1 else outputs, finish_reason, None
+    first = body.choices[0]
+    if first.message.refusal and not any(outputs):
+        return None, first.finish_reason, _Error(code="refusal", message=first.message.refusal)
+    return outputs[0] if len(outputs) == 1 else outputs, first.finish_reason, None
 
 
 def _of_choice(choice: _Choice) -> Any:
     if choice.text is not None:
         return choice.text
-    if choice.message.content is not None:
-        return choice.message.content
-    calls = choice.message.tool_calls
-    return None if bytes(calls) == b"null" else calls
+    message = choice.message
+    if message.content:
+        return message.content
+    instead = (message.tool_calls, message.function_call, message.audio)
+    return next((raw for raw in instead if bytes(raw) not in _NOTHING), message.content)
 
 
 def _of_response(body: _Responses) -> tuple[Any, str | None, _Error | None]:
-    if body.status == "failed":
-        return None, body.status, body.error or _Error(code="failed", message="response failed")
-    messages = [item for item in body.output if item.type == "message"]
+    reason = body.incomplete_details.reason if body.incomplete_details else None
+    finish_reason = reason or ("stop" if body.status == "completed" else body.status)
+    if body.status in ("failed", "cancelled"):
+        return None, finish_reason, _Error(code=body.status, message=f"response {body.status}")
+    items = [(_item(raw), raw) for raw in body.output]
+    text, refusal = _spoken([item for item, _ in items if item.type == "message"])
+    if refusal and not text:
+        return None, finish_reason, _Error(code="refusal", message=refusal)
+    calls = [raw for item, raw in items if item.type not in ("message", "reasoning")]
+    return text if text or not calls else calls, finish_reason, None
+
+
+def _item(raw: Raw) -> _Item:
+    try:
+        return _decode_item(raw)
+    except msgspec.ValidationError:
+        return _Item()  # of a kind yet to come: handed on as it is
+
+
+def _spoken(messages: list[_Item]) -> tuple[str, str | None]:
+    """Return text and refusal of the final answer; where nothing is called that, of everything."""
     final = [item for item in messages if item.phase == "final_answer"] or messages
     parts = [part for item in final for part in item.content or []]
     text = "".join(part.text or "" for part in parts if part.type == "output_text")
-    refusals = [part.refusal for part in parts if part.refusal]
-    reason = body.incomplete_details.reason if body.incomplete_details else None
-    if refusals and not text:
-        return None, reason or body.status, _Error(code="refusal", message=refusals[0])
-    return text, reason or ("stop" if body.status == "completed" else body.status), None
+    return text, next((part.refusal for part in parts if part.refusal), None)
 
 
 def _of_embeddings(body: _Embeddings) -> Any:
@@ -248,7 +314,7 @@ def asked_for_json(request_line: bytes) -> bool:
     """Whether a request asked for a JSON answer, so that its output is an object, not a text."""
     try:
         body = _decode_asked(request_line).body
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return False
     form = body.response_format or (body.text.format if body.text else None)
     return form is not None and form.type in _JSON_FORMATS
@@ -256,10 +322,10 @@ def asked_for_json(request_line: bytes) -> bool:
 
 def parsed(output: Any) -> Any:
     """Take a JSON text as the value it is; a text that isn't JSON (cut off, say) stays a text."""
+    if isinstance(output, list):
+        return [parsed(one) for one in output]
     if not isinstance(output, str):
         return output
-    try:
-        msgspec.json.decode(output)
-    except (msgspec.MsgspecError, RecursionError):
-        return output
-    return Raw(output.encode())
+    # On one line, because it becomes part of one: models like to indent.
+    value = _on_one_line(output)
+    return output if value is None else Raw(value)

@@ -8,15 +8,19 @@ import unicodedata
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 6  # 32^6 seconds = 34 years from the epoch below
 _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
+_HIGHEST = 32**_ID_LENGTH - 1
 _MAX_STEM_BYTES = 180  # leaves room below NAME_MAX (255) for "--id.cancelled" and a leading dot
 
 
 def next_job_id(now: float, last: str | None) -> str:
     """Make an id that sorts after `last`: the seconds since 2026, or one more than `last`.
 
-    A clock set back, or a thousand files in one second, only borrow from the seconds to come.
+    A clock set back, or a thousand files in one second, only borrow from the seconds to come. A
+    clock that an id has no room for is no clock: one more digit would sort before all others.
     """
-    number = max(int(now) - _EPOCH, 1)
+    number = int(now) - _EPOCH
+    if not 0 < number < _HIGHEST:
+        number = 1
     if last is not None:
         number = max(number, _number(last) + 1)
     return _text(number)
@@ -43,15 +47,24 @@ def safe_stem(name: bytes) -> str:
     Dropped names are bytes: not UTF-8, with line breaks, beginning with a dash (F57).
     """
     text = name.decode("utf-8", errors="replace").removesuffix(".jsonl").removesuffix(".ndjson")
-    safe = "".join("_" if c == "/" or unicodedata.category(c)[0] == "C" else c for c in text)
+    safe = "".join("_" if c == "/" or _breaks_lines(c) else c for c in text)
     cut = safe.encode("utf-8")[:_MAX_STEM_BYTES].decode("utf-8", errors="ignore")
     return "_" + cut[1:] if cut[:1] in {".", "-", ""} else cut
 
 
 def shown(name: bytes) -> str:
     """Show a name to people: what can't be printed is escaped."""
-    text = name.decode("utf-8", errors="backslashreplace")
+    return printable(name.decode("utf-8", errors="backslashreplace"))
+
+
+def printable(text: str) -> str:
+    """Escape what could break a line or steer a terminal: senders' words go into our messages."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _breaks_lines(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] == "C" or category in {"Zl", "Zp"}
 
 
 def _number(text: str) -> int:

@@ -7,17 +7,30 @@ The codes are the provider's own (API reference, "Batch", errors of a failed bat
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from batchd.core import limits
+from batchd.core.names import printable
 
 BOM = b"\xef\xbb\xbf"
 MAX_LISTED = 20  #: problems listed one by one; beyond these the total is enough (R33)
 _EXCERPT = 120  #: bytes of the offending line shown to the sender
+_BLANKS = b" \t\r\n"  # JSON's own; bytes.strip() takes \v and \f too, which no provider forgives
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_NULL = Raw(b"null")
+
+#: What a body can't do without (reference B.3 and M.8).
+_NEEDED = {
+    "/v1/chat/completions": "messages",
+    "/v1/embeddings": "input",
+    "/v1/moderations": "input",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,8 @@ class Request:
 class _Body(msgspec.Struct):
     model: str
     stream: bool | None = None
+    messages: Raw = _NULL
+    input: Raw = _NULL
 
 
 class _Line(msgspec.Struct):
@@ -94,8 +109,7 @@ _decode_identity = msgspec.json.Decoder(_Identity).decode
 
 def normalised(raw: bytes, row: int) -> bytes:
     """Return the line as it travels: no byte order mark, no line break; b"" for a blank line."""
-    line = raw.strip()
-    return line[len(BOM) :].lstrip() if row == 1 and line.startswith(BOM) else line
+    return (raw.removeprefix(BOM) if row == 1 else raw).strip(_BLANKS)
 
 
 def custom_id_of(line: bytes) -> str:
@@ -119,7 +133,7 @@ class RequestReader:
         self.problems = Problems()
         self.repairs = Repairs()
         self.suspects: set[int] = set()
-        self.hopeless = False  #: a line so long that the rest isn't worth reading
+        self.hopeless = False  #: after a line too long, or UTF-16: the rest isn't worth reading
 
     def take(self, raw: bytes) -> Request | None:
         """Check one line. None: blank, or a problem that was noted."""
@@ -131,8 +145,9 @@ class RequestReader:
         line = self._mended(raw)
         if not line:
             return None
-        if not line.isascii() and (bad := _not_utf8(line)) is not None:
-            self._note(_utf8_problem(line, start + bad), line)
+        if not line.isascii() and (bad := _not_utf8(raw)) is not None:
+            self.hopeless = self.row == 1 and raw.startswith(_UTF16_MARKS)
+            self._note(_utf8_problem(raw, start + bad), raw)
             return None
         try:
             request = self._request(_decode(line), line)
@@ -198,11 +213,12 @@ class RequestReader:
                 "Make the request smaller; a missing line break between requests looks like this,"
                 " too. The limit is inbox.max_line_bytes.",
             ),
-            raw[:_EXCERPT],
+            raw,
         )
 
     def _note(self, problem: Problem, line: bytes, *, row: int | None = None) -> None:
-        shown = line[:_EXCERPT].decode("utf-8", errors="replace")
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        shown = printable(decoder.decode(line[:_EXCERPT]))  # drops a character cut in two
         if len(line) > _EXCERPT:
             shown += "…"
         self.problems.add(replace(problem, line=row or self.row, excerpt=shown))
@@ -214,14 +230,14 @@ def _broken_rule(line: _Line) -> Problem | None:
     if line.method != "POST":
         return Problem(
             "invalid_method",
-            f'"method" is "{line.method[:20]}"; a batch only takes "POST"',
+            f'"method" is "{printable(line.method[:20])}"; a batch only takes "POST"',
             'Write "method": "POST".',
             param="method",
         )
     if line.url not in limits.ENDPOINTS:
         return Problem(
             "invalid_url",
-            f'"url" is "{line.url[:80]}", which is no endpoint of the Batch API',
+            f'"url" is "{printable(line.url[:80])}", which is no endpoint of the Batch API',
             f"Use one of: {', '.join(limits.ENDPOINTS)}.",
             param="url",
         )
@@ -234,7 +250,19 @@ def _broken_rule(line: _Line) -> Problem | None:
             'Remove "stream" from the body.',
             param="body.stream",
         )
-    return None
+    return _missing_content(line)
+
+
+def _missing_content(line: _Line) -> Problem | None:
+    name = _NEEDED.get(line.url)
+    if name is None:
+        return None
+    content = bytes(line.body.messages if name == "messages" else line.body.input)
+    if content[:1] == b"[":
+        found = bool(content[1:-1].strip(_BLANKS))
+    else:
+        found = name == "input" and content != b"null"
+    return None if found else _no_content(name)
 
 
 def diagnose(line: bytes) -> list[Problem]:
@@ -261,7 +289,7 @@ def _member(value: dict[str, Any], name: str) -> Problem | None:
 def _body_problems(body: dict[str, Any]) -> list[Problem]:
     if not isinstance(body.get("model"), str):
         return [_no_model()]
-    if body.get("stream") is not None:
+    if not isinstance(body.get("stream"), bool | None):
         return [
             Problem(
                 "invalid_request",
@@ -322,19 +350,29 @@ def _no_model() -> Problem:
     )
 
 
-def _utf8_problem(line: bytes, offset: int) -> Problem:
-    hint = "UTF-16" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else "Latin-1"
+def _no_content(name: str) -> Problem:
+    kind = "a list of messages" if name == "messages" else "a text, or a list of them"
+    return Problem(
+        "invalid_request",
+        f'"body.{name}" is missing or empty',
+        f'Give the body its "{name}": {kind}.',
+        param=f"body.{name}",
+    )
+
+
+def _utf8_problem(raw: bytes, offset: int) -> Problem:
+    hint, encoding = ("UTF-16", "UTF-16") if raw.startswith(_UTF16_MARKS) else ("Latin-1", "LATIN1")
     return Problem(
         "not_utf8",
         f"byte {offset:,} of the file is not UTF-8 (it may be {hint})",
-        f"Save the file as UTF-8: iconv -f {hint.upper()} -t UTF-8 OLD > NEW.",
+        f"Save the file as UTF-8: iconv -f {encoding} -t UTF-8 OLD > NEW.",
     )
 
 
 def _duplicate(custom_id: str, first: int) -> Problem:
     return Problem(
         "duplicate_custom_id",
-        f'the custom_id "{custom_id[:80]}" stands on line {first} already',
+        f'the custom_id "{printable(custom_id[:80])}" stands on line {first} already',
         "Give every request of the file its own custom_id: answers come back by it.",
         param="custom_id",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from msgspec import Raw
@@ -43,14 +43,15 @@ class _Reported(msgspec.Struct):
     output_tokens_details: _Details | None = None
 
 
-_decode = msgspec.json.Decoder(_Reported | None).decode
+# Not strict: some servers write 12.0, and a token is a token.
+_decode = msgspec.json.Decoder(_Reported | None, strict=False).decode
 
 
 def read_usage(raw: Raw) -> Usage | None:
     """Read a body's `usage`; None where there is none, or none that can be read."""
     try:
         reported = _decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if reported is None:
         return None
@@ -77,7 +78,7 @@ class ModelUsage(msgspec.Struct, frozen=True):
         return ModelUsage(self.usage + other.usage, self.requests + other.requests, cost)
 
 
-def merged(usages: Iterable[dict[str, ModelUsage]]) -> dict[str, ModelUsage]:
+def merged(usages: Iterable[Mapping[str, ModelUsage]]) -> dict[str, ModelUsage]:
     """Add up what several shards report, model by model."""
     total: dict[str, ModelUsage] = {}
     for usage in usages:

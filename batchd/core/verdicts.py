@@ -35,7 +35,14 @@ PASSING_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504})
 
 #: Codes of a line that may be otherwise next time, whatever the status says.
 PASSING_CODES = frozenset(
-    {"server_error", "rate_limit_exceeded", "batch_expired", "no_answer", "missing_answer"}
+    {
+        "server_error",
+        "rate_limit_exceeded",
+        "batch_expired",
+        "no_answer",
+        "missing_answer",
+        "not_executed",
+    }
 )
 
 #: Codes of a request that was never executed: no attempt, and no second try behind a person's back.
@@ -44,6 +51,7 @@ CANCELLED_CODES = frozenset({"batch_cancelled", "request_cancelled"})
 EXPIRED_CODE = "batch_expired"
 MISSING_CODE = "missing_answer"
 CANCELLED_CODE = "batch_cancelled"
+NOT_EXECUTED_CODE = "not_executed"  #: another line of its batch was refused, so nothing ran
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +63,30 @@ class Judgement:
     executed: bool  #: whether this counts as one of `retries.max_attempts`
 
 
-def judge(answer: Answer, *, attempts_before: int, max_attempts: int) -> Judgement:
-    """Judge one answer. `attempts_before`: how often the request was executed in earlier rounds."""
+def judge(
+    answer: Answer, *, attempts_before: int, max_attempts: int, executed: bool = True
+) -> Judgement:
+    """Judge one answer. `attempts_before`: how often the request was executed in earlier rounds.
+
+    `executed=False`: it surely did not run, so that it costs no attempt, whatever the answer says.
+    """
     if answer.code is None:
         return Judgement(Verdict.KEEP, Fate.SUCCEEDED, executed=True)
     if answer.code in CANCELLED_CODES:
         return Judgement(Verdict.GIVE_UP, Fate.CANCELLED, executed=False)
-    fate = Fate.EXPIRED if answer.code == EXPIRED_CODE else Fate.FAILED
     passing = answer.code in PASSING_CODES or answer.status in PASSING_STATUSES
-    again = passing and attempts_before + 1 < max_attempts
-    return Judgement(Verdict.AGAIN if again else Verdict.GIVE_UP, fate, executed=True)
+    left = not executed or attempts_before + 1 < max_attempts
+    verdict = Verdict.AGAIN if passing and left else Verdict.GIVE_UP
+    return Judgement(verdict, fate_of(answer), executed=executed)
+
+
+def fate_of(answer: Answer) -> Fate:
+    """How a request with this last answer is counted."""
+    if answer.code is None:
+        return Fate.SUCCEEDED
+    if answer.code in CANCELLED_CODES:
+        return Fate.CANCELLED
+    return Fate.EXPIRED if answer.code == EXPIRED_CODE else Fate.FAILED
 
 
 def missing_answer(custom_id: str, status: BatchStatus) -> Answer:

@@ -1,0 +1,144 @@
+"""Matches a batch's answers to the requests of its shard: by `custom_id`, never by position.
+
+What came is counted as it came: an id twice, an id of nobody's, a line that is no answer, a request
+that no line answers. Each request ends with exactly one answer, the provider's or batchd's word.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from batchd.core.answers import Answer, read_answer
+from batchd.core.index import AnswerIndex, Source
+from batchd.core.rows import RowSet
+from batchd.core.usage import ModelUsage, Usage
+from batchd.core.verdicts import Verdict, judge
+
+Price = Callable[[str | None, Usage], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    source: Source
+    offset: int
+    length: int
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the ledger is told of a collected shard."""
+
+    again: RowSet
+    uncounted: RowSet
+    kept: int
+    failed: int
+    usage: Mapping[str, ModelUsage]
+    oddities: Mapping[str, int]
+
+
+class Harvest:
+    """Takes the lines of a shard's answer files; remembers where they are, not what they say."""
+
+    def __init__(
+        self,
+        ids: Mapping[str, int],
+        *,
+        endpoint: str,
+        attempts_before: array[int],
+        max_attempts: int,
+        price: Price,
+    ) -> None:
+        self._ids = ids  #: custom_id -> row
+        self._endpoint = endpoint
+        self._attempts_before = attempts_before
+        self._max_attempts = max_attempts
+        self._price = price
+        self._places: dict[int, _Place] = {}
+        self._again: set[int] = set()
+        self._uncounted: set[int] = set()
+        self._usage: dict[str, ModelUsage] = {}
+        self._oddities: Counter[str] = Counter()
+
+    def take(self, source: Source, offset: int, line: bytes, *, executed: bool = True) -> None:
+        """Take one line. `executed=False`: its request surely did not run, whatever it says."""
+        try:
+            answer = read_answer(line, self._endpoint)
+        except (msgspec.MsgspecError, RecursionError):
+            self._oddities["unreadable_lines"] += 1
+            return
+        row = self._ids.get(answer.custom_id)
+        if row is None:
+            self._oddities["unknown_ids"] += 1
+        elif row in self._places:
+            self._repeated(row, answer, _Place(source, offset, len(line), answer.code is None))
+        else:
+            place = _Place(source, offset, len(line), answer.code is None)
+            self._settle(row, answer, place, executed=executed)
+
+    def missing(self) -> Iterator[tuple[str, int]]:
+        """Yield the requests that nothing has answered yet: custom_id and row."""
+        for custom_id, row in self._ids.items():
+            if row not in self._places:
+                yield custom_id, row
+
+    def count_missing(self, number: int) -> None:
+        """Note that so many requests were answered by no line of the provider's."""
+        if number:
+            self._oddities["missing_answers"] += number
+
+    def index(self) -> AnswerIndex:
+        """Return where each row's answer lies."""
+        index = AnswerIndex()
+        for row in sorted(self._places):
+            place = self._places[row]
+            index.add(row, place.source, place.offset, place.length)
+        return index
+
+    def tally(self) -> Tally:
+        """Return what the ledger is to remember."""
+        kept = sum(place.succeeded for place in self._places.values())
+        return Tally(
+            again=RowSet.of(self._again),
+            uncounted=RowSet.of(self._uncounted),
+            kept=kept,
+            failed=len(self._places) - kept - len(self._again),
+            usage=self._usage,
+            oddities=dict(self._oddities),
+        )
+
+    def _settle(self, row: int, answer: Answer, place: _Place, *, executed: bool) -> None:
+        judgement = judge(
+            answer,
+            attempts_before=self._attempts_before[row],
+            max_attempts=self._max_attempts,
+            executed=executed,
+        )
+        self._places[row] = place
+        if judgement.verdict is Verdict.AGAIN:
+            self._again.add(row)
+        if not judgement.executed:
+            self._uncounted.add(row)
+        self._spend(answer)
+
+    def _repeated(self, row: int, answer: Answer, place: _Place) -> None:
+        """The first line counts, but an answer beats a failure: it was paid for."""
+        self._oddities["repeated_ids"] += 1
+        if place.succeeded and not self._places[row].succeeded:
+            self._again.discard(row)
+            self._uncounted.discard(row)
+            self._settle(row, answer, place, executed=True)
+
+    def _spend(self, answer: Answer) -> None:
+        if answer.usage is None:
+            return
+        model = answer.model or "unknown"
+        cost = self._price(answer.model, answer.usage)
+        self._usage[model] = self._usage.get(model, ModelUsage()) + ModelUsage(
+            answer.usage, requests=1, cost=cost
+        )

@@ -1,0 +1,67 @@
+"""Where each row's answer lies: 24 bytes per request instead of the answer itself in memory."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterator
+from enum import IntEnum
+
+_WORDS = 3  # row and source, offset, length
+_WORD = "Q"
+
+
+class Source(IntEnum):
+    """Which file a line is in. The value is what the index file has."""
+
+    OUTPUT = 0
+    ERROR = 1
+    NOTES = 2  #: batchd's own word, where the provider has none
+
+
+class AnswerIndex:
+    """Rows of one shard and where their answers lie; at most one entry counts per row."""
+
+    def __init__(self) -> None:
+        self._words = array(_WORD)
+
+    def add(self, row: int, source: Source, offset: int, length: int) -> None:
+        """Note one row's answer: `length` bytes at `offset`, without the line break."""
+        self._words.extend((row << 8 | source, offset, length))
+
+    def __len__(self) -> int:
+        return len(self._words) // _WORDS
+
+    def __iter__(self) -> Iterator[tuple[int, Source, int, int]]:
+        for at in range(0, len(self._words), _WORDS):
+            yield self._entry(at)
+
+    def entry(self, number: int) -> tuple[int, Source, int, int]:
+        """Return the `number`-th entry (from 0): row, source, offset, length."""
+        return self._entry(number * _WORDS)
+
+    def encode(self) -> bytes:
+        """Return the bytes of the index file (little-endian)."""
+        return _little(self._words).tobytes()
+
+    @classmethod
+    def decode(cls, content: bytes) -> AnswerIndex:
+        """Undo `encode`. Raises `ValueError` for a length that can't be."""
+        if len(content) % (8 * _WORDS):
+            raise ValueError("an answer index of odd length")
+        index = cls()
+        words = array(_WORD)
+        words.frombytes(content)
+        index._words = _little(words)
+        return index
+
+    def _entry(self, at: int) -> tuple[int, Source, int, int]:
+        head, offset, length = self._words[at : at + _WORDS]
+        return head >> 8, Source(head & 0xFF), offset, length
+
+
+def _little(words: array[int]) -> array[int]:
+    if sys.byteorder == "big":
+        words = array(_WORD, words)
+        words.byteswap()
+    return words

@@ -1,0 +1,246 @@
+"""The receipt: what was asked, what came back, what it took. Its counts add up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from batchd.core.answers import Answer
+from batchd.core.model import JobState
+from batchd.core.names import shown
+from batchd.core.rendering import SCHEMA
+from batchd.core.subjects import Job, Shard
+from batchd.core.usage import ModelUsage, merged
+from batchd.core.verdicts import Fate, fate_of
+
+_FIRST_LINES = 5  #: line numbers shown per error code; errors.jsonl has them all
+ENDINGS = {"failed": ".failed", "rejected": ".rejected", "cancelled": ".cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredFile:
+    """A file of the folder."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class _Code:
+    count: int = 0
+    lines: list[int] = field(default_factory=list)
+    message: str = ""
+
+
+class Account:
+    """Counts the last answers of a job, row by row."""
+
+    def __init__(self) -> None:
+        self._fates: Counter[Fate] = Counter()
+        self._codes: dict[str, _Code] = {}
+
+    def add(self, row: int, answer: Answer) -> None:
+        """Count one request's last answer."""
+        self._fates[fate_of(answer)] += 1
+        if answer.code is not None:
+            code = self._codes.setdefault(answer.code, _Code(message=answer.message or ""))
+            code.count += 1
+            if len(code.lines) < _FIRST_LINES:
+                code.lines.append(row)
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Total, and the four that add up to it."""
+        counts = {str(fate): self._fates[fate] for fate in Fate}
+        return {"total": sum(counts.values()), **counts}
+
+    @property
+    def outcome(self) -> str:
+        """How the job ended, in one word."""
+        total, good = sum(self._fates.values()), self._fates[Fate.SUCCEEDED]
+        if good == total:
+            return "completed"
+        if good:
+            return "partial"
+        return "cancelled" if self._fates[Fate.CANCELLED] == total else "failed"
+
+    @property
+    def errors(self) -> dict[str, Any]:
+        """Failures by code, the most frequent first."""
+        ranked = sorted(self._codes.items(), key=lambda item: (-item[1].count, item[0]))
+        return {
+            code: {"count": seen.count, "first_lines": seen.lines, "message": seen.message}
+            for code, seen in ranked
+        }
+
+
+def receipt(
+    job: Job,
+    shards: Sequence[Shard],
+    account: Account,
+    files: Iterable[DeliveredFile],
+    *,
+    now: float,
+    price_source: str,
+) -> dict[str, Any]:
+    """Put together receipt.json."""
+    rejected = job.state is JobState.REJECTED
+    requests = account.requests
+    spent = merged(shard.usage for shard in shards)
+    return {
+        "schema": SCHEMA,
+        "job": job.id,
+        "file": shown(job.name),
+        "sha256": job.sha256,
+        "task": job.task or None,
+        "outcome": "rejected" if rejected else account.outcome,
+        "reason": job.reason,
+        "requests": requests,
+        "rounds": job.round,
+        "batches": [_batch(shard) for shard in shards],
+        "usage": _usage(spent),
+        "cost": _cost(spent, requests["succeeded"], price_source),
+        "errors": account.errors,
+        "repairs": job.repairs or None,
+        "oddities": dict(sum((Counter(shard.oddities) for shard in shards), Counter())) or None,
+        "times": _times(job, shards, now),
+        "files": [{"name": f.name, "bytes": f.size, "sha256": f.sha256} for f in files],
+    }
+
+
+def _batch(shard: Shard) -> dict[str, Any]:
+    counts = shard.counts
+    return {
+        "id": shard.batch,
+        "shard": shard.id,
+        "round": shard.round,
+        "endpoint": shard.endpoint,
+        "model": shard.model,
+        "requests": shard.requests,
+        "status": str(shard.status) if shard.status else None,
+        "counts": {
+            "total": counts.total,
+            "completed": counts.completed,
+            "failed": counts.failed,
+        },
+        "created": rfc3339(shard.opened_at),
+        "completed": rfc3339(shard.completed_at or shard.ended_at),
+    }
+
+
+def _usage(spent: Mapping[str, ModelUsage]) -> dict[str, Any]:
+    total = sum(spent.values(), ModelUsage()).usage
+    return {
+        **msgspec.structs.asdict(total),
+        "by_model": {
+            model: {"requests": used.requests, **msgspec.structs.asdict(used.usage)}
+            for model, used in sorted(spent.items())
+        },
+    }
+
+
+def _cost(spent: Mapping[str, ModelUsage], answered: int, source: str) -> dict[str, Any] | None:
+    total = sum(spent.values(), ModelUsage())
+    if total.cost is None or total.requests < answered:
+        return None  # a price, or the usage of an answer, is unknown: then so is the sum
+    return {"amount": round(total.cost, 8), "currency": "USD", "source": source}
+
+
+def _times(job: Job, shards: Sequence[Shard], now: float) -> dict[str, Any]:
+    opened = [shard.opened_at for shard in shards if shard.opened_at is not None]
+    ended = [shard.ended_at for shard in shards if shard.ended_at is not None]
+    return {
+        "claimed": rfc3339(job.claimed_at),
+        "first_batch": rfc3339(min(opened, default=None)),
+        "last_batch_ended": rfc3339(max(ended, default=None)),
+        "delivered": rfc3339(now),
+        "seconds": round(now - job.claimed_at, 3),
+    }
+
+
+def rfc3339(at: float | None) -> str | None:
+    """Show a time: UTC, to the millisecond."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def receipt_as_text(receipt: Mapping[str, Any]) -> str:
+    """Render RECEIPT.txt, which a person reads."""
+    requests, times = receipt["requests"], receipt["times"]
+    rows = [
+        ("file", receipt["file"]),
+        ("job", receipt["job"]),
+        ("outcome", receipt["outcome"]),
+        ("requests", _requests_in_words(requests)),
+        ("took", f"{_duration(times['seconds'])} ({times['claimed']} to {times['delivered']})"),
+        ("tokens", _tokens_in_words(receipt["usage"])),
+        ("cost", _cost_in_words(receipt["cost"])),
+        ("batches", _batches_in_words(receipt)),
+    ]
+    text = [f"{name:<10}{value}" for name, value in rows]
+    text += _section("errors", _errors_in_words(receipt["errors"]))
+    text += _section("noticed", _noticed_in_words(receipt))
+    text += _section("batches", [_batch_in_words(batch) for batch in receipt["batches"]])
+    text += _section("files", [_file_in_words(file) for file in receipt["files"]])
+    return "\n".join(text) + "\n"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _requests_in_words(requests: Mapping[str, int]) -> str:
+    ends = [f"{requests[str(fate)]:,} {fate}" for fate in Fate if requests[str(fate)]]
+    return f"{requests['total']:,}" + (f" ({', '.join(ends)})" if ends else "")
+
+
+def _tokens_in_words(usage: Mapping[str, Any]) -> str:
+    return (
+        f"{usage['input_tokens']:,} in ({usage['cached_tokens']:,} cached),"
+        f" {usage['output_tokens']:,} out"
+    )
+
+
+def _cost_in_words(cost: Mapping[str, Any] | None) -> str:
+    return f"{cost['amount']:.4f} {cost['currency']} ({cost['source']})" if cost else "unknown"
+
+
+def _batches_in_words(receipt: Mapping[str, Any]) -> str:
+    rounds = receipt["rounds"]
+    return f"{len(receipt['batches'])} in {rounds} round{'s' if rounds != 1 else ''}"
+
+
+def _errors_in_words(errors: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{seen['count']:>6,}  {code}: {seen['message']} (first on line"
+        f" {', '.join(map(str, seen['first_lines']))})"
+        for code, seen in errors.items()
+    ]
+
+
+def _noticed_in_words(receipt: Mapping[str, Any]) -> list[str]:
+    noticed = {**(receipt["repairs"] or {}), **(receipt["oddities"] or {})}
+    return [f"{name.replace('_', ' ')}: {value}" for name, value in noticed.items() if value]
+
+
+def _batch_in_words(batch: Mapping[str, Any]) -> str:
+    return f"{batch['id'] or '(none)'}  {batch['requests']:,} x {batch['model']}  {batch['status']}"
+
+
+def _file_in_words(file: Mapping[str, Any]) -> str:
+    return f"{file['bytes']:>14,}  {file['name']}  sha256 {file['sha256'] or 'unknown'}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(max(seconds, 0.0), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest:.0f} s" if minutes else f"{rest:.1f} s"

@@ -1,0 +1,37 @@
+"""Over all rounds of a job: what is left to try, and how often a row was executed."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+from batchd.core.rows import RowSet
+from batchd.core.subjects import Shard
+
+
+def left_to_try(shards: Iterable[Shard], current: int) -> RowSet:
+    """Return the rows that the current round leaves for the next one."""
+    rows = RowSet()
+    for shard in shards:
+        if shard.round == current:
+            rows |= shard.again
+    return rows
+
+
+def attempts_before(shard: Shard, shards: Sequence[Shard]) -> array[int]:
+    """Return, by row number, how often each row was executed before this shard.
+
+    In round 1 nobody was: shards share rows only where one replaced another, which counts none.
+    """
+    earlier = [s for s in shards if s.number < shard.number] if shard.round > 1 else []
+    return executions(earlier, last_row=shard.rows.ranges[-1][1])
+
+
+def executions(shards: Iterable[Shard], *, last_row: int) -> array[int]:
+    """Return, by row number (0 is unused), how often each row was executed, or expired."""
+    counts = array("H", bytes(2 * (last_row + 1)))
+    for shard in shards:
+        for row in shard.rows - shard.uncounted:
+            if row <= last_row:
+                counts[row] += 1
+    return counts

@@ -1,0 +1,132 @@
+"""The composition root: puts one root's house together, runs it, and takes it down again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from batchd import __version__
+from batchd.core.errors import ConfigError
+from batchd.core.model import ShardState
+from batchd.meters.prices import Prices
+from batchd.remote.api import Remote
+from batchd.remote.openai_batches import OpenAIBatches
+from batchd.runtime.clock import Clock, SystemClock
+from batchd.runtime.loop import Crew, Rest, bells_for, connect
+from batchd.runtime.services import Services
+from batchd.runtime.supervisor import supervise
+from batchd.settings import Settings
+from batchd.spool.folders import Folders
+from batchd.spool.inbox import Patience, Settling
+from batchd.spool.outbox import Outbox
+from batchd.spool.work import Work
+from batchd.stages import STAGES
+from batchd.store.ledger import Ledger
+
+log = structlog.get_logger()
+
+_LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacing.py)
+
+
+def run_daemon(settings: Settings, *, api_key: str, base_url: str | None) -> int:
+    """Run until told to stop; return the exit code. Raises `ConfigError` and `AlreadyRunning`."""
+    return anyio.run(partial(_run, settings, api_key=api_key, base_url=base_url))
+
+
+async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int:
+    folders = Folders(settings.folders.root.resolve())
+    with folders.locked():
+        folders.prepare()
+        remote = OpenAIBatches(
+            base_url=base_url,
+            api_key=api_key,
+            timeout_seconds=settings.openai.timeout_seconds,
+            stall_seconds=settings.openai.stall_seconds,
+        )
+        async with open_house(settings, folders, remote=remote, clock=SystemClock()) as services:
+            log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
+            await supervise(STAGES, services)
+    log.info("daemon.stopped")
+    return 0
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, folders: Folders, *, remote: Remote, clock: Clock
+) -> AsyncIterator[Services]:
+    """Open the ledger and put the services together. Used by the daemon and by the tests alike."""
+    ledger = await _open_ledger(folders, clock)
+    try:
+        await _settle_start(ledger, settings, clock)
+        async with anyio.create_task_group() as tasks:
+            yield _services(settings, folders, ledger, remote, clock, tasks)
+            tasks.cancel_scope.cancel()  # what is still in flight is as after kill -9
+    finally:
+        with anyio.CancelScope(shield=True):
+            await remote.close()
+            await ledger.close()
+
+
+async def _open_ledger(folders: Folders, clock: Clock) -> Ledger:
+    fresh = not folders.database.exists()  # once, before anything runs
+    if fresh and Work(folders.work).jobs():
+        # An empty ledger beside work in progress is amnesia: it would all be bought again.
+        raise ConfigError(
+            f"{folders.database} is gone, but {folders.work} has open jobs. Put the database back"
+            " from a backup; or, to begin anew, move the files in"
+            " var/work/*/in/ back to the inbox and remove var/work."
+        )
+    return await Ledger.open(folders.database, new_root=secrets.token_hex(6), now=clock.now())
+
+
+async def _settle_start(ledger: Ledger, settings: Settings, clock: Clock) -> None:
+    """Starting after a crash is nothing special; only times stored by another clock are bounded."""
+    batches, now = settings.batches, clock.now()
+    doubt = settings.openai.timeout_seconds + batches.doubt_seconds
+    await ledger.clamp_due(
+        {
+            ShardState.PLANNED: now + _LONGEST_DEFERRAL,
+            ShardState.SUBMITTING: now + doubt,
+            ShardState.OPEN: now + batches.poll_max_seconds,
+            ShardState.ENDED: now + _LONGEST_DEFERRAL,
+        }
+    )
+
+
+def _services(
+    settings: Settings,
+    folders: Folders,
+    ledger: Ledger,
+    remote: Remote,
+    clock: Clock,
+    tasks: TaskGroup,
+) -> Services:
+    inbox, rest, bells = settings.inbox, Rest(clock), bells_for(STAGES, clock)
+    crews = {
+        stage.NAME: Crew(stage.NAME, clock=clock, rest=rest, limit=stage.LIMIT) for stage in STAGES
+    }
+    connect(STAGES, crews, bells)
+    return Services(
+        settings=settings,
+        clock=clock,
+        ledger=ledger,
+        folders=folders,
+        work=Work(folders.work),
+        outbox=Outbox(folders.outbox),
+        remote=remote,
+        prices=Prices(),
+        settling=Settling(
+            Patience(inbox.settle_seconds, inbox.empty_grace_seconds, inbox.cut_grace_seconds)
+        ),
+        rest=rest,
+        tasks=tasks,
+        crews=crews,
+        bells=bells,
+    )

@@ -1,0 +1,1 @@
+"""How the stages are kept running: loops, bells, clock, watcher, signals. Knows no stage by name."""

@@ -1,0 +1,57 @@
+"""Keeps the loops turning until a signal says stop, and then stops within seconds."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import structlog
+
+from batchd.runtime.loop import Stage, run_stage
+from batchd.runtime.services import Services
+from batchd.runtime.watcher import watch
+
+log = structlog.get_logger()
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def supervise(stages: Sequence[Stage], services: Services) -> None:
+    """Run the stages and the watcher until SIGTERM or SIGINT; then let what is in flight end."""
+    turning = anyio.CancelScope()
+    with anyio.open_signal_receiver(*_SIGNALS) as signals:
+        async with anyio.create_task_group() as obeying:
+            obeying.start_soon(_obey, signals, turning)
+            with turning:
+                await _turn(stages, services)
+            await _let_finish(services)
+            obeying.cancel_scope.cancel()
+
+
+async def _turn(stages: Sequence[Stage], services: Services) -> None:
+    async with anyio.create_task_group() as loops:
+        loops.start_soon(watch, services.folders.inbox, services.bells["claim"], services.clock)
+        for stage in stages:
+            loops.start_soon(run_stage, stage, services)
+
+
+async def _obey(signals: AsyncIterator[signal.Signals], turning: anyio.CancelScope) -> None:
+    """The first signal is a wish: no new claims, no new calls. The second one insists."""
+    async for number in signals:
+        if turning.cancel_called:
+            log.warning("daemon.left_at_once")
+            # As after kill -9: nothing is lost. A thread in a stalled file system can't hold us.
+            os._exit(0)
+        log.info("daemon.stopping", signal=number.name)
+        turning.cancel()
+
+
+async def _let_finish(services: Services) -> None:
+    """Give the calls in flight `daemon.grace_seconds`."""
+    with anyio.move_on_after(services.settings.daemon.grace_seconds) as grace:
+        for crew in services.crews.values():
+            await crew.finish()
+    if grace.cancelled_caught:
+        log.warning("daemon.left_unfinished", what="calls in flight go on at the next start")

@@ -1,0 +1,70 @@
+"""The doorbell at the inbox: makes the next look sooner, and is never the truth.
+
+watchfiles loses files silently when its queue overflows, dies of a name that isn't UTF-8, and goes
+deaf when the inbox is deleted or renamed; it says nothing at all on network file systems. So what
+it reports is thrown away: it only rings, and whatever happens to it costs a few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import anyio
+import structlog
+from watchfiles import awatch
+
+from batchd.core.pacing import backoff
+from batchd.runtime.bell import Bell
+from batchd.runtime.clock import Clock
+
+log = structlog.get_logger()
+
+_TURN_MS = 1000  #: `rust_timeout`: how long a stop may take, and how often the inbox is compared
+_LONGEST_PAUSE = 60.0
+
+logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes at INFO
+
+
+async def watch(inbox: Path, bell: Bell, clock: Clock) -> None:
+    """Ring when something changes in the inbox, until cancelled. Never raises."""
+    tries = 0
+    while True:
+        started = clock.monotonic()
+        reason = await _watch_once(inbox, bell)
+        tries = 1 if clock.monotonic() - started > _LONGEST_PAUSE else tries + 1
+        seconds = min(backoff(tries), _LONGEST_PAUSE)
+        log.warning("watcher.lost", reason=reason, again_in_seconds=seconds)
+        bell.ring()
+        await clock.wait(anyio.Event(), seconds)
+
+
+async def _watch_once(inbox: Path, bell: Bell) -> str:
+    """Watch this very folder until it isn't the inbox any more, or the watcher breaks."""
+    stop = anyio.Event()
+    try:
+        identity = _identity(inbox)
+        # Its thread can't be cancelled, only told: a cancelled task must set the event itself.
+        async for _ in awatch(
+            inbox,
+            watch_filter=None,  # its own filter hides names anywhere in the path
+            recursive=False,
+            rust_timeout=_TURN_MS,
+            yield_on_timeout=True,
+            stop_event=stop,
+            ignore_permission_denied=True,
+        ):
+            if _:
+                bell.ring()
+            if _identity(inbox) != identity:
+                return "the inbox is another folder now"
+    except (OSError, RuntimeError, ExceptionGroup) as error:
+        return f"{type(error).__name__}: {error}"
+    finally:
+        stop.set()
+    return "it ended"
+
+
+def _identity(inbox: Path) -> tuple[int, int]:
+    status = inbox.stat()
+    return status.st_dev, status.st_ino

@@ -1,0 +1,79 @@
+"""Finds the last answer of each row among what all shards of a job brought."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from batchd.core.errors import BrokenInvariant
+from batchd.core.index import AnswerIndex, Source
+from batchd.core.subjects import Shard
+from batchd.spool.work import Work
+
+_KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One row's last line, and where it came from."""
+
+    line: bytes
+    endpoint: str
+    from_provider: bool  #: False for batchd's own word where the provider has none
+
+
+class KeptAnswers:
+    """Row by row access: sixteen bytes per row in memory, the lines stay on disk."""
+
+    def __init__(self, work: Work, shards: Sequence[Shard]) -> None:
+        # A shard that was replaced before it began has neither answers nor an index.
+        self._shards = [s for s in shards if s.kept or s.failed or s.again]
+        self._indexes = [
+            AnswerIndex.decode(work.answers(s.job, s.id, "index").read_bytes())
+            for s in self._shards
+        ]
+        self._work = work
+        self._files: dict[tuple[int, Source], int] = {}
+        last = max((s.rows.ranges[-1][1] for s in shards), default=0)
+        #: by row: shard and entry of the answer that counts. Later shards are later rounds.
+        self._where = array("Q", bytes(8 * (last + 1)))
+        for number, index in enumerate(self._indexes):
+            for entry, (row, *_) in enumerate(index):
+                self._where[row] = (number << 32 | entry) + 1
+
+    def of(self, row: int) -> Kept:
+        """Return a row's last line. Raises `BrokenInvariant` when there is none."""
+        place = self._where[row]
+        if not place:
+            raise BrokenInvariant(f"row {row} has no answer")
+        number, entry = (place - 1) >> 32, (place - 1) & 0xFFFFFFFF
+        _, source, offset, length = self._indexes[number].entry(entry)
+        line = os.pread(self._file(number, source), length, offset)
+        return Kept(line, self._shards[number].endpoint, source is not Source.NOTES)
+
+    def close(self) -> None:
+        """Close the files."""
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files.clear()
+
+    def _file(self, number: int, source: Source) -> int:
+        key = number, source
+        if key not in self._files:
+            shard = self._shards[number]
+            path = self._work.answers(shard.job, shard.id, _KINDS[source])
+            self._files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._files[key]
+
+
+@contextmanager
+def kept_answers(work: Work, shards: Sequence[Shard]) -> Iterator[KeptAnswers]:
+    """Open a job's answers."""
+    answers = KeptAnswers(work, shards)
+    try:
+        yield answers
+    finally:
+        answers.close()

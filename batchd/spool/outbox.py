@@ -1,0 +1,40 @@
+"""Finished folders: built under a dot-name, complete before they appear, shown by one rename."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchd.spool.placing import make_folder, move, remove_folder
+
+
+class Outbox:
+    """The folders people collect."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def draft(self, job: str) -> Path:
+        """Return where a job's folder is built: a name that begins with a dot is nobody's."""
+        return self._folder / f".{job}"
+
+    def begin(self, job: str) -> Path:
+        """Make an empty draft; what an interrupted attempt left is built again."""
+        draft = self.draft(job)
+        remove_folder(draft)
+        make_folder(draft)
+        return draft
+
+    def publish(self, job: str, folder: str, dropped: Path | None) -> bool:
+        """Let a complete draft appear, with the dropped file in it; False if it had appeared.
+
+        Safe to repeat from any point: a draft that isn't there was published, and may have been
+        taken away by its reader since.
+        """
+        draft = self.draft(job)
+        if not draft.is_dir():
+            return False
+        if dropped is not None:
+            make_folder(draft / "input")
+            move(dropped, draft / "input" / dropped.name)
+        move(draft, self._folder / folder)
+        return True

@@ -1,0 +1,71 @@
+"""Write, fsync, rename, fsync the folder: how anything of ours comes to lie anywhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from batchd.core.errors import BrokenInvariant
+
+PART = ".part"  #: a file that is being written; nobody's until it is renamed
+_BUFFER = 1 << 20
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears whole: an error or a crash in between leaves a `.part` at most."""
+    part = path.with_name(path.name + PART)
+    with part.open("wb", buffering=_BUFFER) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def place(path: Path, content: bytes) -> None:
+    """Write a small file that appears whole."""
+    with placed(path) as file:
+        file.write(content)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename, so that it survives a power cut. Never replaces anything that is there."""
+    if os.path.lexists(target):
+        # rename() would silently replace an empty folder; what lies there is somebody's.
+        raise BrokenInvariant(f"{target} is there already; nothing is ever overwritten")
+    source.rename(target)
+    sync_folder(target.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, so that they survive a power cut."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of ours and all that is in it; it may be gone already."""
+    shutil.rmtree(path, ignore_errors=False) if path.is_dir() else None
+
+
+def sync_folder(path: Path) -> None:
+    """Make a folder's entries durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file of ours; it may be gone already."""
+    path.unlink(missing_ok=True)

@@ -1,0 +1,132 @@
+"""One folder per open job: the dropped file, the parts that travel, the answers as they came.
+
+var/work/JOB/in/NAME              the dropped file, moved here by the claim
+var/work/JOB/shards/SHARD.jsonl   what is uploaded, where the file can't travel as it lies
+var/work/JOB/answers/SHARD.*      what came back, and where each row's answer lies in it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from batchd.core.errors import BrokenInvariant
+from batchd.core.names import is_job_id
+from batchd.core.reading import normalised
+from batchd.core.rows import RowSet
+from batchd.spool.placing import PART, make_folder, move, placed, remove_folder
+from batchd.spool.signature import Signature, signature
+
+_CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
+_BUFFER = 1 << 20
+
+Pause = Callable[[], None]  #: called now and then in long work; raises when it is to stop
+
+
+class Work:
+    """The work folders of one root."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of(self, job: str) -> Path:
+        """Return the folder of a job."""
+        return self._folder / job
+
+    def jobs(self) -> list[str]:
+        """List the jobs that have a folder, oldest first."""
+        return sorted(entry.name for entry in os.scandir(self._folder) if is_job_id(entry.name))
+
+    def claim(self, dropped: Path, job: str) -> Path:
+        """Take a file out of the inbox by one rename. From here it is this job's."""
+        inside = self.of(job) / "in"
+        make_folder(inside)
+        target = inside / dropped.name
+        move(dropped, target)
+        return target
+
+    def input(self, job: str) -> Path | None:
+        """Return the dropped file; None where the claim never came to its rename."""
+        inside = self.of(job) / "in"
+        files = [path for path in inside.iterdir() if _is_dropped(path)] if inside.is_dir() else []
+        if len(files) > 1:
+            raise BrokenInvariant(f"{inside} has {len(files)} files; a job has one")
+        return files[0] if files else None
+
+    def make_own(self, path: Path) -> None:
+        """Copy a file that has a second name elsewhere: it could be changed through that one."""
+        with path.open("rb") as source, placed(path) as copy:
+            shutil.copyfileobj(source, copy, _BUFFER)
+
+    def shard_file(self, job: str, shard: str) -> Path:
+        """Return where a shard's own request file lies, or is to lie."""
+        return self.of(job) / "shards" / f"{shard}.jsonl"
+
+    def answers(self, job: str, shard: str, kind: str) -> Path:
+        """Return where a shard's answers of a kind (output, error, notes, index) lie."""
+        return self.of(job) / "answers" / f"{shard}.{kind}"
+
+    def remove(self, job: str) -> None:
+        """Remove what is left of a job's folder."""
+        remove_folder(self.of(job))
+
+
+def _is_dropped(path: Path) -> bool:
+    return path.is_file() and not path.name.endswith(PART)
+
+
+def raw_lines(path: Path, *, longest: int, pause: Pause) -> Iterator[bytes]:
+    """Yield the lines of a file, memory flat. A line above `longest` comes cut, and is the last."""
+    with path.open("rb", buffering=_BUFFER) as file:
+        count = 0
+        while raw := file.readline(longest + 1):
+            if count % _CHECK_EVERY == 0:
+                pause()
+            count += 1
+            yield raw
+            if len(raw) > longest:
+                return
+
+
+def rows_of(path: Path, rows: RowSet, *, pause: Pause) -> Iterator[tuple[int, bytes]]:
+    """Yield the chosen rows as they travel: row number and line, without its line break."""
+    wanted = iter(rows)
+    row = next(wanted, None)
+    for number, raw in enumerate(raw_lines(path, longest=1 << 40, pause=pause), start=1):
+        if row is None:
+            return
+        if number == row:
+            yield row, normalised(raw, row)
+            row = next(wanted, None)
+
+
+def cut(source: Path, rows: RowSet, target: Path, *, pause: Pause) -> None:
+    """Write the chosen rows to a file of their own. Cutting twice writes the same bytes."""
+    make_folder(target.parent)
+    with placed(target) as file:
+        for _, line in rows_of(source, rows, pause=pause):
+            file.write(line + b"\n")
+
+
+def is_same(path: Path, *, known: str, sha256: str, pause: Pause) -> bool:
+    """Whether a file is still what was read: by its signature, or else by its content.
+
+    A restored backup or another disk changes every inode; the bytes are what counts.
+    """
+    return signature(path).as_text() == known or digest(path, pause=pause) == sha256
+
+
+def digest(path: Path, *, pause: Pause) -> str:
+    """Return a file's SHA-256, in hexadecimal."""
+    sha256 = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(_BUFFER):
+            pause()
+            sha256.update(chunk)
+    return sha256.hexdigest()
+
+
+__all__ = ["Pause", "Signature", "Work", "cut", "digest", "is_same", "raw_lines", "rows_of"]

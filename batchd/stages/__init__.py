@@ -1,0 +1,8 @@
+"""The six stages, in the order a file goes through them. They never call each other."""
+
+from __future__ import annotations
+
+from batchd.runtime.loop import Stage
+from batchd.stages import claim, collect, deliver, plan, poll, submit
+
+STAGES: tuple[Stage, ...] = (claim, plan, submit, poll, collect, deliver)

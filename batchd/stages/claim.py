@@ -1,0 +1,88 @@
+"""inbox -> CLAIMED. Takes what is settled by one rename, and lists every folder nobody has listed.
+
+The listing is the normal way and the recovery in one: a crash between rename and ledger leaves an
+unlisted folder, which is what every claim leaves for a moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from batchd.core.events import JobClaimed
+from batchd.core.names import next_job_id, shown
+from batchd.runtime.services import Services
+from batchd.runtime.threads import finish_undisturbed, in_thread
+from batchd.spool.inbox import Found, look
+
+log = structlog.get_logger()
+
+NAME = "claim"
+WAKES = ("plan",)
+LIMIT = 1  #: nothing is in flight here: a claim is a rename
+_AT_ONCE = 200  #: files taken before they are listed, so that a storm of files moves steadily
+
+
+async def run_once(services: Services) -> int:
+    """Take the settled files, then list what is not listed."""
+    settled = await in_thread(_settled, services)
+    await finish_undisturbed(_take, settled[:_AT_ONCE], await services.ledger.last_job(), services)
+    return await _list_unlisted(services)
+
+
+async def next_look(services: Services) -> float | None:
+    """Look when the next file may have settled, and every `inbox.scan_seconds` anyway."""
+    scan = services.settings.inbox.scan_seconds
+    settling = services.settling.next_look(services.clock.monotonic())
+    return scan if settling is None else min(scan, settling)
+
+
+def _settled(services: Services) -> Sequence[Found]:
+    found = look(services.folders.inbox, services.settings.inbox.ignore)
+    return services.settling.observe(found, services.clock.monotonic())
+
+
+def _take(settled: Sequence[Found], last: str | None, services: Services) -> None:
+    last = max(filter(None, (last, *services.work.jobs())), default=None)
+    for file in settled:
+        last = next_job_id(services.clock.now(), last)
+        _take_one(file.path, last, services)
+
+
+def _take_one(dropped: Path, job: str, services: Services) -> None:
+    try:
+        services.work.claim(dropped, job)
+    except FileNotFoundError:
+        # Its owner took it back between look and rename; the empty folder goes with the listing.
+        log.debug("claim.gone", file=shown(_name(dropped)))
+
+
+async def _list_unlisted(services: Services) -> int:
+    folders = await in_thread(services.work.jobs)
+    known = await services.ledger.known_jobs(folders)
+    unlisted = [job for job in folders if job not in known]
+    claims = [claim for job in unlisted if (claim := await in_thread(_claim_of, job, services))]
+    await services.ledger.record(*claims, at=services.clock.now())
+    for claim in claims:
+        log.info("job.claimed", job=claim.job, file=shown(claim.name), bytes=claim.size)
+    if claims:
+        services.bells["plan"].ring()
+        services.bells[NAME].ring()  # there may be more than one handful
+    return len(claims)
+
+
+def _claim_of(job: str, services: Services) -> JobClaimed | None:
+    dropped = services.work.input(job)
+    if dropped is None:
+        services.work.remove(job)  # a claim that never came to its rename
+        return None
+    status = dropped.stat()
+    return JobClaimed(
+        job=job, name=_name(dropped), task="", size=status.st_size, owner=status.st_uid
+    )
+
+
+def _name(path: Path) -> bytes:
+    return path.name.encode("utf-8", errors="surrogateescape")

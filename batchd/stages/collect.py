@@ -1,0 +1,230 @@
+"""ENDED -> COLLECTED. Fetches what a batch left, output and errors, and judges every request of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from batchd.core.errors import RemoteUnavailable
+from batchd.core.events import ShardCollected, ShardReplaced
+from batchd.core.harvest import Harvest, Tally
+from batchd.core.index import Source
+from batchd.core.model import BatchError, BatchStatus, ShardState
+from batchd.core.pacing import backoff
+from batchd.core.reading import custom_id_of
+from batchd.core.rounds import attempts_before
+from batchd.core.subjects import Job, Shard
+from batchd.core.verdicts import (
+    NOT_EXECUTED_CODE,
+    PASSING_CODES,
+    Failure,
+    judge_failed_batch,
+    missing_answer,
+)
+from batchd.runtime.services import Services
+from batchd.runtime.threads import in_thread, pause
+from batchd.spool.placing import PART, make_folder, place, placed, remove_file, sync_folder
+from batchd.spool.work import rows_of
+
+log = structlog.get_logger()
+
+NAME = "collect"
+WAKES = ("plan", "submit", "deliver")
+LIMIT = 4  #: shards fetched at once
+
+_ROOM_WAIT = 60.0  #: seconds until a shard refused for room asks again; doubles with each refusal
+
+
+async def run_once(services: Services) -> int:
+    """Fetch and judge what has ended."""
+    if services.rest.is_on:
+        return 0
+    now = services.clock.now()
+    ended = await services.ledger.shards_due(ShardState.ENDED, now=now, most=LIMIT * 4)
+    return sum(services.start(NAME, shard.id, _collect, shard, services) for shard in ended)
+
+
+async def next_look(services: Services) -> float | None:
+    """When the next ended shard is due."""
+    due = await services.ledger.next_due(ShardState.ENDED)
+    now = services.clock.now()
+    return due - now if due is not None and due > now else None
+
+
+async def _collect(shard: Shard, services: Services) -> None:
+    if shard.status is BatchStatus.FAILED and await _replaced(shard, services):
+        return
+    await _fetch(shard, services)
+    job = await services.ledger.job(shard.job)
+    tally = await _judged(shard, job, services)
+    # Kept before recorded: a crash between the two keeps twice, and loses nothing.
+    collected = ShardCollected(
+        shard=shard.id,
+        again=tally.again,
+        uncounted=tally.uncounted,
+        kept=tally.kept,
+        failed=tally.failed,
+        usage=tally.usage,
+        oddities=tally.oddities,
+    )
+    await services.ledger.record(collected, at=services.clock.now())
+    log.info(
+        "shard.collected",
+        job=shard.job,
+        shard=shard.id,
+        kept=tally.kept,
+        failed=tally.failed,
+        again=len(tally.again),
+        **tally.oddities,
+    )
+
+
+async def _replaced(shard: Shard, services: Services) -> bool:
+    """Give the members of a batch that did not even begin to a new shard, where that may help."""
+    match judge_failed_batch(shard.errors):
+        case Failure.NO_ROOM:
+            reason, keep_file, wait = "no-room", True, _ROOM_WAIT + backoff(shard.tries + 1)
+        case Failure.FILE_UNSEEN if shard.tries < services.settings.retries.max_attempts:
+            # The provider may say so of a file it has (reference B.3): the file is not at fault.
+            reason, keep_file, wait = "file-unseen", shard.tries == 0, backoff(shard.tries + 2)
+        case _:
+            return False
+    now = services.clock.now()
+    text = shard.errors[0].message
+    replaced = ShardReplaced(
+        shard=shard.id, reason=reason, text=text, keep_file=keep_file, due_at=now + wait
+    )
+    await services.ledger.record(replaced, at=now)
+    log.warning("shard.replaced", job=shard.job, shard=shard.id, reason=text, again_in_seconds=wait)
+    return True
+
+
+async def _fetch(shard: Shard, services: Services) -> None:
+    """Bring the batch's files here, whole; a file that lies here already is whole."""
+    for kind, file_id in (("output", shard.output_file), ("error", shard.error_file)):
+        path = services.work.answers(shard.job, shard.id, kind)
+        if file_id is None or path.exists():  # one stat
+            continue
+        await in_thread(make_folder, path.parent)
+        part = path.with_name(path.name + PART)
+        length = await services.remote.download(file_id, part)
+        await in_thread(_keep, part, path, length)
+        log.info("answers.fetched", job=shard.job, shard=shard.id, kind=kind, bytes=length)
+
+
+def _keep(part: Path, path: Path, length: int) -> None:
+    if part.stat().st_size != length:
+        raise RemoteUnavailable(f"{path.name} came short", may_have_happened=False)
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+async def _judged(shard: Shard, job: Job, services: Services) -> Tally:
+    dropped = services.work.input(job.id)
+    if dropped is None:
+        raise FileNotFoundError(f"the dropped file of job {job.id} is gone from var/work")
+    before = attempts_before(shard, await services.ledger.shards_of(job.id))
+    ids = await in_thread(_ids, shard, dropped)
+    harvest = Harvest(
+        ids,
+        endpoint=shard.endpoint,
+        attempts_before=before,
+        max_attempts=services.settings.retries.max_attempts,
+        price=services.prices.cost,
+    )
+    return await in_thread(_harvest, shard, harvest, services)
+
+
+def _ids(shard: Shard, dropped: Path) -> dict[str, int]:
+    return {custom_id_of(line): row for row, line in rows_of(dropped, shard.rows, pause=pause)}
+
+
+def _harvest(shard: Shard, harvest: Harvest, services: Services) -> Tally:
+    def path(kind: str) -> Path:
+        return services.work.answers(shard.job, shard.id, kind)
+
+    for source, kind in ((Source.OUTPUT, "output"), (Source.ERROR, "error")):
+        if path(kind).exists():
+            for offset, line in _lines(path(kind)):
+                harvest.take(source, offset, line)
+    make_folder(path("notes").parent)
+    _note_the_rest(shard, harvest, path("notes"))
+    place(path("index"), harvest.index().encode())
+    return harvest.tally()
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the non-blank lines of an answer file and where they begin, memory flat."""
+    offset = 0
+    with path.open("rb", buffering=1 << 20) as file:
+        for number, raw in enumerate(file):
+            if number % 512 == 0:
+                pause()
+            line = raw.rstrip()
+            if line:
+                yield offset, line
+            offset += len(raw)
+
+
+def _note_the_rest(shard: Shard, harvest: Harvest, path: Path) -> None:
+    """Write batchd's own word for every request that the provider's files don't mention."""
+    rest = list(harvest.missing())
+    if not rest:
+        remove_file(path)
+        return
+    word, executed = _words_for(shard)
+    offset = 0
+    with placed(path) as file:
+        for position, (custom_id, row) in enumerate(rest):
+            line = _note(custom_id, word(custom_id, row))
+            file.write(line + b"\n")
+            harvest.take(Source.NOTES, offset, line, executed=executed)
+            offset += len(line) + 1
+            if position % 512 == 0:
+                pause()
+    if shard.status is not BatchStatus.FAILED:
+        harvest.count_missing(len(rest))
+
+
+_Word = Callable[[str, int], BatchError]
+
+
+def _words_for(shard: Shard) -> tuple[_Word, bool]:
+    """What is said of a request without an answer, and whether it counts as an attempt."""
+    if shard.status is not BatchStatus.FAILED:
+        return _words_for_missing(shard.status or BatchStatus.UNKNOWN), True
+    if named := _named_rows(shard):
+        return _words_for_bad_lines(named), False
+    first = shard.errors[0] if shard.errors else BatchError(None, "the batch failed without reason")
+    # A reason that may pass is counted, or it would be tried for ever.
+    return lambda custom_id, row: first, first.code in PASSING_CODES
+
+
+def _words_for_missing(status: BatchStatus) -> _Word:
+    def word(custom_id: str, row: int) -> BatchError:
+        answer = missing_answer(custom_id, status)
+        return BatchError(answer.code, answer.message or "")
+
+    return word
+
+
+def _words_for_bad_lines(named: Mapping[int, BatchError]) -> _Word:
+    spared = BatchError(NOT_EXECUTED_CODE, "another line of its batch was refused")
+    return lambda custom_id, row: named.get(row, spared)
+
+
+def _named_rows(shard: Shard) -> dict[int, BatchError]:
+    """Turn line numbers of the uploaded file into rows of the dropped one."""
+    if judge_failed_batch(shard.errors) is not Failure.BAD_LINES:
+        return {}
+    lines = {error.line: error for error in shard.errors}
+    return {row: lines[n] for n, row in enumerate(shard.rows, start=1) if n in lines}
+
+
+def _note(custom_id: str, error: BatchError) -> bytes:
+    body = {"code": error.code or "batch_failed", "message": error.message}
+    line = {"id": None, "custom_id": custom_id, "response": None, "error": body}
+    return msgspec.json.encode(line)

@@ -1,0 +1,182 @@
+"""SETTLED or REJECTED -> PUBLISHING -> DELIVERED. Builds the folder, lets it appear, tidies up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from batchd.core.answers import asked_for_json, read_answer
+from batchd.core.events import JobDelivered, JobTidied, PublishStarted
+from batchd.core.model import JobState
+from batchd.core.names import folder_name, shown
+from batchd.core.receipt import ENDINGS, Account, DeliveredFile, receipt, receipt_as_text
+from batchd.core.rendering import error_line, problems_as_text, result_line
+from batchd.core.rounds import executions
+from batchd.core.rows import RowSet
+from batchd.core.subjects import Job, Shard
+from batchd.runtime.services import Services
+from batchd.runtime.threads import finish_undisturbed, in_thread, pause
+from batchd.spool.filling import Filling, filled
+from batchd.spool.kept import KeptAnswers, kept_answers
+from batchd.spool.placing import place
+from batchd.spool.work import rows_of
+
+log = structlog.get_logger()
+
+NAME = "deliver"
+WAKES: tuple[str, ...] = ()
+LIMIT = 2  #: folders built at once: rendering is work for a processor
+
+_SECONDS_PER_DAY = 86_400.0
+
+
+async def run_once(services: Services) -> int:
+    """Finish what is appearing, build what is settled or rejected, tidy what is long delivered."""
+    started = 0
+    for state in (JobState.PUBLISHING, JobState.REJECTED, JobState.SETTLED):
+        for job in await services.ledger.jobs_in(state, most=LIMIT * 4):
+            started += services.start(NAME, job.id, _deliver, job, services)
+    before = services.clock.now() - services.settings.jobs.keep_days * _SECONDS_PER_DAY
+    for job in await services.ledger.jobs_to_tidy(before=before, most=LIMIT * 4):
+        started += services.start(NAME, job.id, _tidy, job, services)
+    return started
+
+
+async def next_look(services: Services) -> float | None:
+    """Only a settled or rejected job brings something, and both ring; tidying can wait."""
+    return None
+
+
+async def _deliver(listed: Job, services: Services) -> None:
+    job = await services.ledger.job(listed.id)
+    if job.state in (JobState.SETTLED, JobState.REJECTED):
+        job = await _prepare(job, services)
+    if job.state is JobState.PUBLISHING:
+        await _publish(job, services)
+
+
+async def _prepare(job: Job, services: Services) -> Job:
+    """Build the folder under its dot-name, whole, and only then say so."""
+    shards = await services.ledger.shards_of(job.id)
+    built = await in_thread(_build, job, shards, services)
+    started = PublishStarted(
+        job=job.id, folder=built.folder, outcome=built.outcome, summary=built.summary
+    )
+    await services.ledger.record(started, at=services.clock.now())
+    return await services.ledger.job(job.id)
+
+
+async def _publish(job: Job, services: Services) -> None:
+    folder = job.folder or ""
+    dropped = await in_thread(services.work.input, job.id)
+    # One way in both cases: the draft is there and appears now, or it had appeared already.
+    await finish_undisturbed(services.outbox.publish, job.id, folder, dropped)
+    await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
+    seconds = round(services.clock.now() - job.claimed_at, 3)
+    log.info(
+        "job.delivered",
+        job=job.id,
+        file=shown(job.name),
+        outcome=job.outcome,
+        folder=folder,
+        seconds=seconds,
+        **job.summary,
+    )
+
+
+async def _tidy(job: Job, services: Services) -> None:
+    await in_thread(services.work.remove, job.id)
+    await services.ledger.record(JobTidied(job=job.id), at=services.clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    folder: str
+    outcome: str
+    summary: dict[str, Any]
+
+
+def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
+    """Build everything but input/, which is moved in when the folder appears."""
+    account, draft = Account(), services.outbox.begin(job.id)
+    with filled(draft) as filling:
+        if job.problems is not None:
+            _explain(job, filling)
+        else:
+            _fill(job, shards, account, filling, services)
+    bill = receipt(
+        job,
+        shards,
+        account,
+        [*filling.files, _input_of(job)],
+        now=services.clock.now(),
+        price_source=services.prices.source,
+    )
+    place(draft / "receipt.json", msgspec.json.format(msgspec.json.encode(bill)) + b"\n")
+    place(draft / "RECEIPT.txt", receipt_as_text(bill).encode())
+    folder = folder_name(job.id, job.name, ending=ENDINGS.get(bill["outcome"], ""))
+    return _Built(folder, bill["outcome"], _summary(bill))
+
+
+def _explain(job: Job, filling: Filling) -> None:
+    problems = job.problems or {}
+    filling.write("error.txt", problems_as_text(shown(job.name), problems).rstrip("\n").encode())
+    filling.write("error.json", msgspec.json.format(msgspec.json.encode(problems)))
+
+
+def _fill(
+    job: Job, shards: Sequence[Shard], account: Account, filling: Filling, services: Services
+) -> None:
+    """Write one line per request of the input, in its order, failed ones included."""
+    dropped = services.work.input(job.id)
+    if dropped is None:
+        raise FileNotFoundError(f"the dropped file of job {job.id} is gone from var/work")
+    rows = RowSet()
+    for shard in shards:
+        rows |= shard.rows
+    attempts = executions(shards, last_row=rows.ranges[-1][1])
+    with kept_answers(services.work, shards) as kept:
+        for row, line in rows_of(dropped, rows, pause=pause):
+            _fill_row(row, line, attempts[row], kept, account, filling, services)
+
+
+def _fill_row(
+    row: int,
+    line: bytes,
+    attempts: int,
+    kept: KeptAnswers,
+    account: Account,
+    filling: Filling,
+    services: Services,
+) -> None:
+    last = kept.of(row)
+    answer = read_answer(last.line, last.endpoint)
+    account.add(row, answer)
+    as_json = isinstance(answer.output, str) and asked_for_json(line)
+    filling.write("results.jsonl", result_line(answer, as_json=as_json, attempts=attempts))
+    if last.from_provider and services.settings.results.responses:
+        filling.write("responses.jsonl", last.line)
+    if answer.code is not None:
+        filling.write("errors.jsonl", error_line(answer, row=row, attempts=attempts))
+        filling.write("retry.jsonl", line)
+
+
+def _input_of(job: Job) -> DeliveredFile:
+    return DeliveredFile(f"input/{shown(job.name)}", job.size, job.sha256 or "")
+
+
+def _summary(bill: Mapping[str, Any]) -> dict[str, Any]:
+    """What the log's one line per job says, besides how it ended and where it lies."""
+    requests, cost = bill["requests"], bill["cost"]
+    return {
+        "requests": requests["total"],
+        "succeeded": requests["succeeded"],
+        "failed": requests["total"] - requests["succeeded"],
+        "rounds": bill["rounds"],
+        "batches": len(bill["batches"]),
+        "cost": cost["amount"] if cost else None,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 import os
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import pytest
 
 from batchd.core.errors import ConfigError, RemoteDenied, RemoteRefused, RemoteUnavailable
@@ -333,6 +335,27 @@ async def test_transfers_take_no_memory_and_leave_the_loop_its_turns(tmp_path):
     assert server.bodies[0] > MUCH
     assert peak < 20_000_000
     assert max(turns) < 0.5
+
+
+@pytest.mark.parametrize("method", ["upload", "download"])
+async def test_a_transfer_that_is_called_off_leaves_nothing_open(method, tmp_path):
+    """The daemon is stopped in the middle of one. A file or a connection that was left to the
+    garbage collector would be a warning, and here an error."""
+    path = tmp_path / "file"
+    path.write_bytes(LINES)
+
+    async def stop_halfway(writer: asyncio.StreamWriter) -> None:
+        await in_pieces(head("Content-Length: 100"), b"{", writer=writer, pause=0)
+        await hang(writer)
+
+    async with talking(stop_halfway) as (client, _):
+        with anyio.move_on_after(0.2) as stopped:
+            if method == "upload":
+                await client.upload(path, name="a.jsonl")
+            else:
+                await client.download("file-1", path)
+        gc.collect()
+    assert stopped.cancelled_caught
 
 
 # Downloading. ------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Tokens are read from every dialect, and add up."""
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from batchd.core.usage import ModelUsage, Usage, merged, read_usage
+
+CHAT = (
+    b'{"prompt_tokens": 10, "completion_tokens": 72, "total_tokens": 82, "prompt_tokens_details":'
+    b' {"cached_tokens": 4, "audio_tokens": 0}, "completion_tokens_details":'
+    b' {"reasoning_tokens": 60, "audio_tokens": 0}}'
+)
+RESPONSES = (
+    b'{"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 72,'
+    b' "output_tokens_details": {"reasoning_tokens": 60}, "total_tokens": 82}'
+)
+
+
+@pytest.mark.parametrize("raw", [CHAT, RESPONSES])
+def test_both_vocabularies_say_the_same(raw: bytes):
+    assert read_usage(Raw(raw)) == Usage(10, 72, 4, 60)
+
+
+@pytest.mark.parametrize(
+    ("raw", "usage"),
+    [
+        (b'{"prompt_tokens": 8, "total_tokens": 8}', Usage(8)),
+        (b'{"prompt_tokens": null, "completion_tokens": 1}', Usage(0, 1)),
+        (b'{"prompt_tokens": 8, "prompt_tokens_details": null}', Usage(8)),
+        (b'{"prompt_tokens": 8, "prompt_tokens_details": {"cached_tokens": null}}', Usage(8)),
+        (b'{"prompt_tokens": 12.0, "completion_tokens": 3.0}', Usage(12, 3)),
+        (b'{"prompt_tokens": "12"}', Usage(12)),
+        (b"{}", Usage()),
+    ],
+)
+def test_parts_may_be_missing_and_numbers_may_be_dressed(raw: bytes, usage: Usage):
+    assert read_usage(Raw(raw)) == usage
+
+
+@pytest.mark.parametrize(
+    "raw", [b"null", b'"many"', b"[]", b"12", b'{"prompt_tokens": "many"}', b"", b'{"a": "\xff']
+)
+def test_what_is_no_usage_is_none(raw: bytes):
+    assert read_usage(Raw(raw)) is None
+
+
+def test_usage_adds_up_member_by_member():
+    assert Usage(1, 2, 3, 4) + Usage(10, 20, 30, 40) == Usage(11, 22, 33, 44)
+
+
+def test_one_unknown_price_makes_the_sum_unknown_and_never_zero():
+    known, unknown = ModelUsage(Usage(1), 1, 0.5), ModelUsage(Usage(2), 1, None)
+    assert (known + known).cost == 1.0
+    assert (known + unknown) == ModelUsage(Usage(3), 2, None)
+    assert (unknown + known).cost is None
+
+
+def test_shards_are_merged_model_by_model():
+    one = {"a": ModelUsage(Usage(1), 1, 0.5)}
+    two = {"a": ModelUsage(Usage(2), 2, 0.25), "b": ModelUsage(Usage(4), 1, None)}
+    assert merged([one, {}, two]) == {
+        "a": ModelUsage(Usage(3), 3, 0.75),
+        "b": ModelUsage(Usage(4), 1, None),
+    }
+    assert one == {"a": ModelUsage(Usage(1), 1, 0.5)}
+
+
+def test_usage_survives_the_ledger():
+    usage = ModelUsage(Usage(1, 2, 3, 4), 5, None)
+    assert msgspec.json.decode(msgspec.json.encode(usage), type=ModelUsage) == usage

@@ -1,0 +1,88 @@
+"""Shards stay within their limits, and carry every row once."""
+
+import random
+
+from batchd.core.reading import Request
+from batchd.core.rows import RowSet
+from batchd.core.sharding import Sharder, ShardLimits, ShardPlan, estimated_tokens
+
+CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
+
+
+def request(size: int = 100, *, model: str = "small", endpoint: str = CHAT) -> Request:
+    return Request("id", endpoint, model, size)
+
+
+def plans_for(requests: list[Request], limits: ShardLimits) -> tuple[ShardPlan, ...]:
+    sharder = Sharder(limits)
+    for row, one in enumerate(requests, start=1):
+        sharder.add(row, one)
+    return sharder.finish()
+
+
+def test_a_small_file_is_one_shard():
+    (plan,) = plans_for([request(10), request(30)], ShardLimits(50_000, 200_000_000))
+    assert plan == ShardPlan(CHAT, "small", RowSet(((1, 2),)), 2, 40, 11)
+
+
+def test_nothing_is_no_shard():
+    assert plans_for([], ShardLimits(1, 1)) == ()
+
+
+def test_a_shard_is_full_at_the_limit_and_not_before():
+    limits = ShardLimits(max_requests=3, max_bytes=100)
+    assert [p.requests for p in plans_for([request(1)] * 7, limits)] == [3, 3, 1]
+    assert [p.size for p in plans_for([request(50)] * 3, limits)] == [100, 50]
+    assert [p.size for p in plans_for([request(51)] * 2, limits)] == [51, 51]
+
+
+def test_tokens_are_limited_for_their_model_only():
+    limits = ShardLimits(100, 10_000, enqueued_tokens={"small": 50})
+    assert [p.tokens for p in plans_for([request(100)] * 3, limits)] == [50, 25]
+    assert [p.tokens for p in plans_for([request(100, model="big")] * 3, limits)] == [75]
+
+
+def test_a_request_larger_than_its_limit_travels_alone():
+    limits = ShardLimits(100, 10_000, enqueued_tokens={"small": 5})
+    assert [p.requests for p in plans_for([request(100)] * 3, limits)] == [1, 1, 1]
+
+
+def test_models_and_endpoints_do_not_mix_and_first_rows_give_the_order():
+    plans = plans_for(
+        [
+            request(model="b"),
+            request(model="a"),
+            request(model="a", endpoint=EMBED),
+            request(model="b"),
+        ],
+        ShardLimits(100, 10_000),
+    )
+    assert [(p.endpoint, p.model, list(p.rows)) for p in plans] == [
+        (CHAT, "b", [1, 4]),
+        (CHAT, "a", [2]),
+        (EMBED, "a", [3]),
+    ]
+
+
+def test_every_row_travels_exactly_once_and_no_shard_is_over_its_limits():
+    chance = random.Random(5)
+    for _ in range(200):
+        limits = ShardLimits(chance.randint(1, 9), chance.randint(60, 400), {"a": 40})
+        requests = [
+            request(chance.randint(1, 60), model=chance.choice("ab"))
+            for _ in range(chance.randrange(60))
+        ]
+        plans = plans_for(requests, limits)
+        assert sorted(r for p in plans for r in p.rows) == list(range(1, len(requests) + 1))
+        assert [p.rows.ranges[0] for p in plans] == sorted(p.rows.ranges[0] for p in plans)
+        for plan in plans:
+            members = [requests[row - 1] for row in plan.rows]
+            assert {m.model for m in members} == {plan.model}
+            assert plan.requests == len(members) <= limits.max_requests
+            assert plan.size == sum(m.size for m in members) <= limits.max_bytes
+            assert plan.tokens == sum(estimated_tokens(m.size) for m in members)
+            assert plan.model == "b" or plan.tokens <= 40
+
+
+def test_an_estimate_is_rounded_up():
+    assert [estimated_tokens(size) for size in (0, 1, 4, 5)] == [0, 1, 1, 2]

@@ -438,9 +438,12 @@ async def test_a_short_body_is_never_a_result(script, tmp_path):
             await client.download("file-1", tmp_path / "out")
 
 
-@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", JSONL])
-async def test_a_web_page_is_no_file(kind, tmp_path):
-    async with talking(answer("\n<!doctype html>\n", kind=kind)) as (client, _):
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [("text/html; charset=utf-8", "Please log in.\n"), (JSONL, "\n<!doctype html>\n")],
+)
+async def test_a_web_page_is_no_file(kind, page, tmp_path):
+    async with talking(answer(page, kind=kind)) as (client, _):
         with pytest.raises(RemoteUnavailable, match="a web page came"):
             await client.download("file-1", tmp_path / "out")
 

@@ -13,6 +13,7 @@ from batchd.cli.lazy import Lazy, LazyGroup
 
 #: In the order in which somebody new needs them.
 COMMANDS = {
+    "demo": Lazy("batchd.cli.demo", "Show all of it in half a minute, without a key."),
     "run": Lazy("batchd.cli.run", "Run the daemon until it is stopped."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",

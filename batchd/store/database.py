@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import aiosqlite
 import anyio
 
-from batchd.core.errors import BrokenInvariant, ConfigError
+from batchd.core.errors import ConfigError
 from batchd.store import sql
 
 APPLICATION_ID = 0x62746364  # "btcd": tells our file from any other SQLite database
@@ -36,18 +36,14 @@ class Database:
     async def open(cls, path: Path) -> Database:
         """Open or make the ledger at `path`. Raises `ConfigError` for a file that isn't ours."""
         with anyio.CancelScope(shield=True):  # a cancelled connect leaks its thread
-            database = cls(await aiosqlite.connect(path, isolation_level=None))
             try:
-                await database._run(_prepare)
+                database = cls(await aiosqlite.connect(path, isolation_level=None))
+                await database._prepare()
             except sqlite3.DatabaseError as error:
-                await database.close()
                 raise ConfigError(
                     f"{path} can't be used as the ledger: {error}. Restore it from a backup, or"
                     " move it away together with var/work to begin anew."
                 ) from error
-            except ConfigError:
-                await database.close()
-                raise
         return database
 
     async def write(self, work: Work[T]) -> T:
@@ -62,6 +58,13 @@ class Database:
         """Write the log back into the file and end the thread."""
         with anyio.CancelScope(shield=True):
             await self._connection.close()
+
+    async def _prepare(self) -> None:
+        try:
+            await self._run(_prepare)
+        except BaseException:
+            await self.close()
+            raise
 
     async def _run(self, work: Work[T]) -> T:
         with anyio.CancelScope(shield=True):
@@ -86,8 +89,6 @@ def _transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    if connection.in_transaction:
-        raise BrokenInvariant("a transaction is still open after its commit")
     return result
 
 

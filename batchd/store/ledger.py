@@ -38,7 +38,11 @@ class Ledger(Lookups):
             connection.execute(sql.query("create_root"), {"id": new_root, "at": now})
             return str(connection.execute(sql.query("root")).fetchone()["id"])
 
-        return cls(database, root=await database.write(work))
+        try:
+            return cls(database, root=await database.write(work))
+        except BaseException:
+            await database.close()  # its thread would keep the process alive
+            raise
 
     async def record(self, *events: e.Event, at: float) -> None:
         """Record facts, all in one transaction. Raises `BrokenInvariant` for an illegal move."""

@@ -49,7 +49,9 @@ class Lookups:
 
     async def known_jobs(self, ids: Iterable[str]) -> set[str]:
         """Return those of the ids that the ledger has."""
-        rows = await self._rows("job_ids", ids=msgspec.json.encode(list(ids)).decode())
+        # Folder names can be no text at all; ours are ASCII.
+        text = [name for name in ids if name.isascii()]
+        rows = await self._rows("job_ids", ids=msgspec.json.encode(text).decode())
         return {row["id"] for row in rows}
 
     async def last_job(self) -> str | None:

@@ -62,7 +62,8 @@ UPDATE shards SET file_id = :file_id, size = :size, due_at = :due_at
 
 -- name: submit_started
 -- Doubt begins; the time of the call bounds the search for its batch.
-UPDATE shards SET state = :state, submit_started_at = :at, due_at = :due_at
+UPDATE shards SET state = :state, submit_started_at = :at, due_at = :due_at, reason = NULL,
+       text = NULL
  WHERE id = :shard AND state = :was;
 
 -- name: submit_doubted
@@ -84,7 +85,7 @@ UPDATE shards SET due_at = :due_at, reason = :reason, text = :text
 -- name: submit_refused
 -- A definite no is an end like any other.
 UPDATE shards SET state = :state, errors = :errors, status = 'failed', ended_at = :at,
-       due_at = :due_at
+       due_at = :due_at, reason = NULL, text = NULL
  WHERE id = :shard AND state = :was;
 
 -- name: batch_opened
@@ -108,7 +109,8 @@ UPDATE shards SET state = :state, status = :status, counts = :counts, output_fil
 -- name: shard_collected
 -- Every request of it has a verdict.
 UPDATE shards SET state = :state, collected_at = :at, again = :again, uncounted = :uncounted,
-       kept = :kept, failed = :failed, usage = :usage, oddities = :oddities
+       kept = :kept, failed = :failed, usage = :usage, oddities = :oddities, reason = NULL,
+       text = NULL
  WHERE id = :shard AND state = :was;
 
 -- name: shard_replaced
@@ -164,11 +166,13 @@ SELECT * FROM shards WHERE state = :state AND due_at <= :now ORDER BY due_at, id
 
 -- name: shards_to_submit
 -- Planned shards that are due, one of each job and model before a second of any: a job of two
--- hundred shards starves nobody.
+-- hundred shards starves nobody. What a job has at the provider were its turns already; room comes
+-- one batch at a time, and the oldest job would get it every time.
 SELECT * FROM (
-    SELECT *, row_number() OVER (PARTITION BY job, model ORDER BY number) AS turn
-      FROM shards WHERE state = 'planned' AND due_at <= :now
-) ORDER BY turn, job, number LIMIT :most;
+    SELECT *, row_number() OVER (PARTITION BY job, model ORDER BY state = 'planned', number) AS turn
+      FROM shards
+     WHERE state IN ('planned', 'submitting', 'open') AND (state <> 'planned' OR due_at <= :now)
+) WHERE state = 'planned' ORDER BY turn, job, number LIMIT :most;
 
 -- name: shards_in
 -- All shards of a state.

@@ -32,7 +32,8 @@ CREATE TABLE jobs (
     tidied_at    REAL
 ) STRICT;
 
-CREATE INDEX jobs_on_their_way ON jobs (state) WHERE state <> 'delivered';
+-- Whole, not only of what is live: SQLite can't use a partial index for `state = :state`.
+CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE INDEX jobs_to_tidy ON jobs (delivered_at) WHERE state = 'delivered' AND tidied_at IS NULL;
 
 CREATE TABLE shards (
@@ -74,8 +75,7 @@ CREATE TABLE shards (
     UNIQUE (job, number)
 ) STRICT;
 
-CREATE INDEX shards_due ON shards (state, due_at) WHERE state <> 'collected';
-CREATE INDEX shards_of_job ON shards (job, number);
+CREATE INDEX shards_due ON shards (state, due_at);
 
 -- For people: what the daemon did. States are in the columns above, never derived from here.
 CREATE TABLE history (

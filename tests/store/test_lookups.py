@@ -1,0 +1,172 @@
+"""What the stages ask the ledger, and that asking stays cheap when it is old."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from batchd.core import events as e
+from batchd.core.errors import BrokenInvariant
+from batchd.core.model import JobState, ShardState
+from batchd.store import sql
+from tests.store.lives import (
+    JOB,
+    a_planned_job,
+    claimed,
+    collected,
+    open_ledger,
+    opened,
+    plan,
+    publishing,
+    rejected,
+    to_ended,
+    to_open,
+)
+
+OTHER = "0bbbbb"
+
+
+def started(shard: str) -> e.SubmitStarted:
+    return e.SubmitStarted(shard=shard, due_at=0.0)
+
+
+async def test_who_is_asked_for_is_there(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        with pytest.raises(BrokenInvariant, match="no job"):
+            await ledger.job(JOB)
+        with pytest.raises(BrokenInvariant, match="no shard"):
+            await ledger.shard(f"{JOB}-1")
+
+
+async def test_jobs_of_a_state_come_oldest_first(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        for job in ("0ccccc", JOB, OTHER):
+            await ledger.record(claimed(job), at=1.0)
+        await ledger.record(rejected(OTHER), at=2.0)
+        assert [job.id for job in await ledger.jobs_in(JobState.CLAIMED)] == [JOB, "0ccccc"]
+        assert [job.id for job in await ledger.jobs_in(JobState.CLAIMED, most=1)] == [JOB]
+        assert [job.id for job in await ledger.jobs_in(JobState.REJECTED)] == [OTHER]
+        assert await ledger.jobs_in(JobState.ACTIVE) == []
+
+
+async def test_a_job_is_tidied_once_and_not_too_early(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        for job, at in ((JOB, 20.0), (OTHER, 10.0)):
+            await ledger.record(claimed(job), rejected(job), publishing(job), at=1.0)
+            assert await ledger.jobs_to_tidy(before=99.0) == (
+                [] if job is JOB else [await ledger.job(JOB)]
+            )
+            await ledger.record(e.JobDelivered(job=job), at=at)
+        assert [job.id for job in await ledger.jobs_to_tidy(before=20.0)] == [OTHER, JOB]
+        assert [job.id for job in await ledger.jobs_to_tidy(before=19.9)] == [OTHER]
+        await ledger.record(e.JobTidied(job=OTHER), at=30.0)
+        assert [job.id for job in await ledger.jobs_to_tidy(before=20.0)] == [JOB]
+
+
+async def test_only_jobs_are_known(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        assert await ledger.last_job() is None
+        await ledger.record(claimed(JOB), claimed(OTHER), at=1.0)
+        folders = [JOB, "lost+found", "0zzzzz", "caf\udce9", "'; DROP TABLE jobs"]
+        assert await ledger.known_jobs(folders) == {JOB}
+        assert await ledger.known_jobs([]) == set()
+        assert await ledger.last_job() == OTHER
+
+
+async def test_shards_come_as_they_were_planned(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        ids = await a_planned_job(ledger, *(plan(row) for row in range(1, 13)))
+        assert ids == [f"{JOB}-{number}" for number in range(1, 13)]
+
+
+async def test_the_longest_due_is_looked_at_first(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        one, two, three = await a_planned_job(ledger, plan(1), plan(2), plan(3))
+        for shard, due_at in ((one, 50.0), (two, 40.0), (three, 60.0)):
+            await ledger.record(started(shard), opened(shard, f"b{shard}", due_at=due_at), at=20.0)
+        due = await ledger.shards_due(ShardState.OPEN, now=50.0)
+        assert [shard.id for shard in due] == [two, one]
+        assert [s.id for s in await ledger.shards_due(ShardState.OPEN, now=99.0, most=1)] == [two]
+        assert await ledger.next_due(ShardState.OPEN) == 40.0
+        assert await ledger.next_due(ShardState.ENDED) is None
+        assert {shard.id for shard in await ledger.shards_in(ShardState.OPEN)} == {one, two, three}
+
+
+async def test_submission_goes_round_jobs_and_models(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger, plan(1), plan(2), plan(3, model="big"), plan(4))
+        await a_planned_job(ledger, plan(1), plan(2), job=OTHER)
+        turns = [shard.id for shard in await ledger.shards_to_submit(now=10.0)]
+        assert turns == [
+            *(f"{JOB}-1", f"{JOB}-3", f"{OTHER}-1"),
+            *(f"{JOB}-2", f"{OTHER}-2"),
+            f"{JOB}-4",
+        ]
+        assert await ledger.shards_to_submit(now=9.9) == []
+
+
+async def test_a_job_of_many_shards_starves_nobody_when_room_comes_one_by_one(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger, *(plan(row) for row in range(1, 21)))
+        await a_planned_job(ledger, *(plan(row) for row in range(1, 4)), job=OTHER)
+        order = []
+        for _ in range(8):
+            (shard,) = await ledger.shards_to_submit(now=10.0, most=1)
+            await ledger.record(*to_open(shard.id), at=20.0)
+            order.append(shard.id)
+        assert order == [
+            *(f"{JOB}-1", f"{OTHER}-1", f"{JOB}-2", f"{OTHER}-2", f"{JOB}-3", f"{OTHER}-3"),
+            *(f"{JOB}-4", f"{JOB}-5"),
+        ]
+
+
+async def test_what_is_or_may_be_at_the_provider_counts(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        ids = await a_planned_job(
+            ledger, plan(1, 2), plan(3), plan(4), plan(5, model="big"), plan(6)
+        )
+        assert await ledger.live_at_provider() == (0, {})
+        await ledger.record(started(ids[0]), at=20.0)
+        await ledger.record(*to_open(ids[1]), *to_open(ids[3]), at=20.0)
+        await ledger.record(*to_ended(ids[2]), at=20.0)
+        assert await ledger.live_at_provider() == (3, {"small": 75, "big": 25})
+
+
+async def test_a_batch_is_known_by_its_holder(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        (id_,) = await a_planned_job(ledger)
+        await ledger.record(started(id_), opened(id_, "batch-1"), at=20.0)
+        assert await ledger.batch_holder("batch-1") == id_
+        assert await ledger.batch_holder("batch-2") is None
+
+
+async def test_a_job_without_a_live_shard_is_between_rounds(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        for job in (OTHER, JOB):
+            (id_,) = await a_planned_job(ledger, plan(1), job=job)
+            await ledger.record(*to_ended(id_), collected(id_, 1), at=20.0)
+        assert [job.id for job in await ledger.jobs_between_rounds()] == [JOB, OTHER]
+        assert [job.id for job in await ledger.jobs_between_rounds(most=1)] == [JOB]
+
+
+def statements() -> list[str]:
+    text = Path(sql.__file__).with_name("queries.sql").read_text(encoding="utf-8")
+    return re.findall(r"^-- name: (\w+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", statements())
+def test_an_old_ledger_is_not_read_from_end_to_end(name: str):
+    """Six stages ask every few seconds; what was delivered years ago must cost nothing."""
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(sql.schema())
+    statement = sql.query(name)
+    parameters = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    connection.close()
+    assert not [step for step in plan if re.match(r"SCAN (jobs|shards|history)\b", step)]
+
+
+def test_a_statement_has_a_name():
+    with pytest.raises(KeyError):
+        sql.query("nobody")

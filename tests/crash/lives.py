@@ -1,0 +1,98 @@
+"""A whole life with everything in it, and what is left of it in the outbox."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from batchd.spool.placing import PART
+from tests.crash.tripwire import TRIPWIRE, Killed, TrippedLedger, TrippedRemote
+from tests.fakes.clock import FakeClock
+from tests.houses import drop, live, open_services, request, requests, turn
+
+FOLDERS = 4  #: what `drop_all` becomes
+SETTINGS = {"batches": {"max_requests": 3}, "jobs": {"keep_days": 0.0001}}
+
+
+class World:
+    """What outlives the daemon: the folders, the provider, the time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = FakeClock()
+        self.remote = TrippedRemote(self.clock)
+        # One fails once, one fails for good, one create is answered into the void, one batch
+        # expires half-way: the whole table of verdicts in one life.
+        self.remote.verdicts = {"a-2": [429, 200], "a-4": [400], "b-1": [500, 500, 500]}
+        self.remote.lose_connection_after("create_batch")
+        self.remote.expiring = {"a-6"}
+        drop_all(root)
+
+    async def live(self, *, kill_at: int | None) -> None:
+        """Start the daemon, and let it live until all is delivered, or until it is killed."""
+        TRIPWIRE.arm(self.root, kill_at=kill_at)
+        try:
+            await self._live()
+        except* Killed:
+            pass
+        finally:
+            TRIPWIRE.disarm()
+
+    async def _live(self) -> None:
+        async with open_services(
+            self.root, remote=self.remote, clock=self.clock, **SETTINGS
+        ) as services:
+            services.ledger = TrippedLedger(services.ledger)  # type: ignore[assignment]
+            await live(services, deliveries=FOLDERS)
+            self.clock.advance(60.0)  # long enough for the work folders to be tidied
+            while await turn(services):
+                pass
+
+
+def drop_all(root: Path) -> None:
+    """Two good files of several shards, one to be repaired, one to be rejected."""
+    drop(root, "a.jsonl", requests(7, prefix="a"))
+    drop(root, "b.jsonl", [request("b-1"), request("b-2", model="gpt-4.1")])
+    drop(root, "c.jsonl", [b"\xef\xbb\xbf" + json.dumps(request("c-1")).encode() + b"\r"])
+    drop(root, "d.jsonl", [*requests(1, prefix="d"), b"{"])
+
+
+def outbox(world: World) -> dict[str, bytes]:
+    """Every file of the outbox, with what differs by nature made equal: ids and times."""
+    ids = {batch: shard for shard, batch in world.remote.opened}
+    files = [path for path in (world.root / "outbox").rglob("*") if path.is_file()]
+    return {
+        _plain(str(path.relative_to(world.root)), ids): _plain_file(path, ids) for path in files
+    }
+
+
+def _plain_file(path: Path, ids: dict[str, str | None]) -> bytes:
+    if path.name == "receipt.json":
+        receipt = json.loads(path.read_bytes())
+        del receipt["times"], receipt["files"]
+        receipt["batches"] = [_timeless(batch) for batch in receipt["batches"]]
+        return _plain(json.dumps(receipt), ids).encode()
+    if path.name == "RECEIPT.txt":
+        return b""  # the same facts, and the times, as text
+    return _plain(path.read_text(), ids).encode()
+
+
+def _timeless(batch: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in batch.items() if name not in ("created", "completed")}
+
+
+def _plain(text: str, ids: dict[str, str | None]) -> str:
+    """Name batches by their shards, and shards without their job's id, which has the time in it."""
+    for batch, shard in ids.items():
+        text = text.replace(batch, f"batch({shard})")
+    return re.sub(r"\b0[0-9a-z]{5}(?=\b|-\d)", "JOB", text)
+
+
+def orphans(world: World) -> list[str]:
+    """What must not be left behind: drafts in the outbox, work folders, files half written."""
+    outbox = [path for path in (world.root / "outbox").iterdir() if path.name.startswith(".")]
+    work = list((world.root / "var" / "work").iterdir())
+    parts = list((world.root / "outbox").rglob(f"*{PART}"))
+    return sorted(str(path.relative_to(world.root)) for path in [*outbox, *work, *parts])

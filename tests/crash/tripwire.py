@@ -1,0 +1,109 @@
+"""Kills the house at its n-th side effect, whatever that is: nothing has to be listed here.
+
+Side effects on folders are seen by the interpreter's own audit events (rename, mkdir, remove, open
+for writing ...), ledger events and remote calls by the objects that a house is put together from.
+Each is a place to die before and after. Once dead, nothing more has an effect, as after kill -9.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from batchd.core.model import BatchStatus
+from tests.fakes.remote import FakeRemote, Made
+from tests.fakes.remote import Fate as BatchFate
+
+_ON_FOLDERS = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.truncate"}
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+class Killed(BaseException):
+    """The process is gone. Not an Exception: nobody handles it."""
+
+
+class Tripwire:
+    """Counts side effects below a root; at the chosen one, everything ends."""
+
+    def __init__(self) -> None:
+        self.root: str | None = None  #: where effects count; None: not armed
+        self.seen: list[str] = []
+        self._kill_at: int | None = None
+        self._dead = False
+
+    def arm(self, root: Path, *, kill_at: int | None) -> None:
+        self.root, self.seen, self._kill_at, self._dead = str(root), [], kill_at, False
+
+    def disarm(self) -> None:
+        self.root = None
+
+    def step(self, name: str) -> None:
+        """One place to die."""
+        if self.root is None:
+            return
+        if self._dead:
+            raise Killed
+        self.seen.append(name)
+        if len(self.seen) == self._kill_at:
+            self._dead = True
+            raise Killed
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """The interpreter is about to do something."""
+        if self.root is None:
+            return
+        if event in _ON_FOLDERS or (event == "open" and self._writes(*arguments[:3])):
+            self.step(f"{event} {_shown(arguments, self.root)}")
+
+    def _writes(self, path: Any, mode: Any, flags: Any) -> bool:
+        if not isinstance(path, str | bytes | os.PathLike) or self.root is None:
+            return False
+        below = os.fsdecode(path).startswith(self.root)
+        return below and bool((flags or 0) & _WRITES)
+
+
+def _shown(arguments: tuple[Any, ...], root: str) -> str:
+    paths = [os.fsdecode(a) for a in arguments if isinstance(a, str | bytes | os.PathLike)]
+    return " -> ".join(path.replace(root, "") for path in paths)
+
+
+TRIPWIRE = Tripwire()
+sys.addaudithook(TRIPWIRE.audit)  # for the life of this process; it does nothing while disarmed
+
+
+class TrippedRemote(FakeRemote):
+    """The fake provider outlives the house; a call may die before it or after it."""
+
+    def __init__(self, clock: Any) -> None:
+        super().__init__(clock)
+        self.expiring: set[str] = set()  #: the first batch with such a custom_id expires half-way
+
+    async def effect(self, name: str, phase: str) -> None:
+        if (name, phase) == ("create_batch", "after"):
+            self._expire_half(list(self._batches.values())[-1])
+        TRIPWIRE.step(f"{phase} {name}")
+
+    def _expire_half(self, made: Made) -> None:
+        # By content, not by turn: a crash may change who comes first, and must not change the end.
+        content = self.files[made.order.input_file_id].content
+        if hit := {id for id in self.expiring if f'"{id}"'.encode() in content}:
+            self.expiring -= hit
+            made.fate = BatchFate(BatchStatus.EXPIRED, fraction=0.5)
+
+
+class TrippedLedger:
+    """The ledger, with a place to die before and after each transaction."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def record(self, *events: Any, at: float) -> None:
+        names = "+".join(type(event).__name__ for event in events)
+        TRIPWIRE.step(f"before {names}")
+        await self._ledger.record(*events, at=at)
+        TRIPWIRE.step(f"after {names}")

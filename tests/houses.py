@@ -19,8 +19,8 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
 
 QUICK = {
-    "inbox": {"settle_seconds": 1.0, "scan_seconds": 1.0, "empty_grace_seconds": 3.0},
-    "batches": {"poll_min_seconds": 1.0, "poll_max_seconds": 5.0, "doubt_seconds": 20.0},
+    "inbox": {"settle_seconds": 1.0, "scan_seconds": 10.0, "empty_grace_seconds": 3.0},
+    "batches": {"poll_min_seconds": 5.0, "poll_max_seconds": 10.0, "doubt_seconds": 20.0},
 }
 
 
@@ -58,12 +58,17 @@ async def live(services: Services, *, deliveries: int, turns: int = 3000) -> Non
     for _ in range(turns):
         if len(delivered(services.folders.root)) >= deliveries and not await _unfinished(services):
             return
-        started = await turn(services)
-        if not started:
-            services.clock.advance(1.0)  # type: ignore[attr-defined]  # the fake one
+        if not await turn(services):
+            services.clock.advance(await _until_something_is_due(services))  # type: ignore[attr-defined]  # the fake one
     raise AssertionError(
         f"after {turns} turns only {sorted(delivered(services.folders.root))} were delivered"
     )
+
+
+async def _until_something_is_due(services: Services) -> float:
+    looks = [await stage.next_look(services) for stage in STAGES]
+    looks += [services.crews[stage.NAME].next_free() for stage in STAGES]
+    return max(min(look for look in looks if look is not None), 0.01)
 
 
 async def turn(services: Services) -> int:
@@ -97,7 +102,9 @@ def drop(root: Path, name: str, lines: Iterable[Mapping[str, Any] | bytes]) -> P
     return (inbox / ".tmp" / name).rename(inbox / name)
 
 
-def request(custom_id: str, *, model: str = "gpt-4o-mini", text: str | None = None) -> dict[str, Any]:
+def request(
+    custom_id: str, *, model: str = "gpt-4o-mini", text: str | None = None
+) -> dict[str, Any]:
     """One request line."""
     message = {"role": "user", "content": text or f"question {custom_id}"}
     return {

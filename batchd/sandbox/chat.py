@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchd.sandbox.digests import digest_of
-from batchd.sandbox.members import mapping, missing, number
+from batchd.sandbox.members import invalid_type, mapping, missing, number
 from batchd.sandbox.models import snapshot
 from batchd.sandbox.prompts import body_tokens, estimate_tokens, messages_of
 from batchd.sandbox.texts import Text, compose
@@ -15,8 +15,7 @@ _MANY = 10_000_000  # more tokens than any model writes
 
 
 def chat(body: dict[str, Any]) -> dict[str, Any]:
-    if body.get("messages") is None:
-        raise missing("messages")
+    _check_messages(body.get("messages"))
     digest, count = digest_of(body), number(body, "n", 1, 128) or 1
     text = compose(digest, messages_of(body), _format(body), _limit(body))
     return {
@@ -29,6 +28,13 @@ def chat(body: dict[str, Any]) -> dict[str, Any]:
         "service_tier": "default",
         "system_fingerprint": f"fp_{digest[:10]}",
     }
+
+
+def _check_messages(given: object) -> None:
+    if given is None:
+        raise missing("messages")
+    if not isinstance(given, list):
+        raise invalid_type("messages", "an array", given)
 
 
 def completion(body: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,8 @@ async def live(batch: Batch, world: World) -> None:
     try:
         await _live(batch, world, Lines(source))
     finally:
+        if not batch.is_over and not world.closing.is_set():  # a bug of ours, told on stderr
+            _fail(batch, [BatchError("server_error", "The sandbox failed at this batch.")])
         source.unlink(missing_ok=True)
         if batch.production:
             batch.production.close()

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -43,11 +43,16 @@ class Track:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._sink = path.open("wb")
+        self._sink: BinaryIO | None = None
         self._ends = array("Q", [0])
         self._bytes = 0
 
+    def open(self) -> None:
+        """Not before its turn: thousands of batches may be waiting for theirs."""
+        self._sink = self.path.open("wb")
+
     def write(self, data: bytes) -> None:
+        assert self._sink
         self._bytes += self._sink.write(data)
 
     def mark(self) -> None:
@@ -55,11 +60,13 @@ class Track:
         self._ends.append(self._bytes)
 
     def flush(self) -> None:
-        if not self._sink.closed:
+        if self._sink:
             self._sink.flush()
 
     def close(self) -> None:
-        self._sink.close()
+        if self._sink:
+            self._sink.close()
+        self._sink = None
 
     def cut(self, count: int) -> None:
         """Keep what the first `count` requests wrote."""
@@ -108,11 +115,14 @@ class Production:
         self.output = Track(folder / f"{batch_id}_output.jsonl")
         self.errors = Track(folder / f"{batch_id}_error.jsonl")
         self.executed = Track(folder / f"{batch_id}_executed.jsonl")
+        self._tracks = (self.output, self.errors, self.executed)
         self._completed, self._input, self._spent = Tally(), Tally(), Tally()
 
     def steps(self) -> Iterator[None]:
         """Answer every request that is to be executed, until told to stop."""
         try:
+            for track in self._tracks:
+                track.open()
             for line in self._lines.in_order(islice(self._order, self._limit)):
                 if self.stopped:
                     return
@@ -122,7 +132,7 @@ class Production:
             self.close()
 
     def close(self) -> None:
-        for track in (self.output, self.errors, self.executed):
+        for track in self._tracks:
             track.close()
 
     def completed(self, count: int) -> int:
@@ -134,7 +144,7 @@ class Production:
 
     def settle(self, count: int, code: str | None, message: str = "") -> Iterator[None]:
         """Keep the first `count` answers; the others get an error line, if there is a code."""
-        for track in (self.output, self.errors, self.executed):
+        for track in self._tracks:
             track.cut(count)
         if code is not None:
             error = {"code": code, "message": message}
@@ -154,7 +164,7 @@ class Production:
             track.write(self._line(name, (status, body), None))
         self._count(good, body)
         self.executed.write(msgspec.json.encode(request.custom_id) + b"\n")
-        for each in (self.output, self.errors, self.executed):
+        for each in self._tracks:
             each.mark()
         self.made += 1
 

@@ -28,7 +28,7 @@ def messages_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     if given is not None and not isinstance(given, list):
-        raise invalid_type("messages" if "messages" in body else "input", "an array", given)
+        raise invalid_type("input", "an array", given)
     messages = [each for each in given or [] if isinstance(each, dict)]
     if isinstance(body.get("instructions"), str):
         messages.insert(0, {"role": "system", "content": body["instructions"]})

@@ -106,6 +106,8 @@ def _config(world: World) -> uvicorn.Config:
         http="h11",
         ws="none",
         lifespan="off",
+        # Longer than clients keep a connection: at 5 s, the default, both would hang up at once.
+        timeout_keep_alive=120,
         log_config=None,
         access_log=False,
         proxy_headers=False,

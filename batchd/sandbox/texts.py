@@ -12,6 +12,7 @@ from batchd.sandbox.members import mapping
 from batchd.sandbox.prompts import estimate_tokens, system_text, user_text
 from batchd.sandbox.schemas import satisfy
 from batchd.sandbox.sentiment import label_for
+from batchd.sandbox.wire import ApiError
 
 _ECHO = 80  # characters of the user's text that come back
 
@@ -31,13 +32,26 @@ def compose(
     """`wanted` is a `json_schema` or `json_object` format; `limit` is in tokens."""
     asked = user_text(messages)
     if wanted.get("type") == "json_schema":
-        schema = mapping(wanted, "schema", "json_schema.schema")
-        content = _as_json(satisfy(schema, Draws(digest), asked))
+        content = _as_json(_value(wanted, digest, asked))
     elif wanted.get("type") == "json_object":
         content = _as_json({"answer": _sentence(digest, asked), "digest": digest[:8]})
     else:
         content = label_for(system_text(messages), asked) or _sentence(digest, asked)
     return _within(content, limit)
+
+
+def _value(wanted: dict[str, Any], digest: str, asked: str) -> object:
+    schema = mapping(wanted, "schema", "json_schema.schema")
+    try:
+        return satisfy(schema, Draws(digest), asked)
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # Nothing checks a schema before it is used: what trips over it is what is wrong with it.
+        raise ApiError(
+            400,
+            f"Invalid schema for response_format: {error}",
+            code="invalid_json_schema",
+            param="response_format",
+        ) from error
 
 
 def _sentence(digest: str, asked: str) -> str:

@@ -25,12 +25,15 @@ class Turns:
         """Exhaust `steps`, whose every item stands for a little work done."""
         remaining = iter(steps)
         async with self._crowd:
-            while await self._one(remaining):  # noqa: ASYNC110  # lets the calls in; no polling
-                await asyncio.sleep(0)
+            while await self._one(remaining):
+                pass
 
     async def _one(self, steps: Iterator[object]) -> bool:
         async with self._turn:
-            return _advance(steps)
+            is_more = _advance(steps)
+            # Inside, or all who work would have their turns before the calls have theirs.
+            await asyncio.sleep(0)
+        return is_more
 
 
 def _advance(steps: Iterator[object]) -> bool:

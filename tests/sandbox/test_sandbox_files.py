@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +13,12 @@ from batchd.sandbox.uploads import Received
 from tests.sandbox.support import chat_lines, jsonl, talking
 
 NOT_JSONL = "Invalid file format for Batch API. Must be .jsonl"
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  # a folder rings no bell
+            await asyncio.sleep(0.005)
 
 
 async def test_an_upload_is_answered_with_a_file_object():
@@ -195,3 +203,21 @@ async def test_the_order_of_the_forms_fields_does_not_matter():
         answer = await talk.http.post("/v1/files", files=fields)
 
     assert answer.status_code == 200
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing():
+    async with talking() as talk:
+        reader, writer = await asyncio.open_connection(talk.sandbox.host, talk.sandbox.port)
+        writer.write(
+            b"POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n"
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf'
+        )
+        await writer.drain()
+        folder = talk.sandbox.world.folder
+        await until(lambda: len(list(folder.iterdir())) == 1)
+        writer.close()
+        await writer.wait_closed()
+        await until(lambda: list(folder.iterdir()) == [])
+
+    assert await reader.read() == b""

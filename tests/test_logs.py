@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from batchd import logs
+from batchd.core.errors import BrokenInvariant, ConfigError
 from batchd.logs.handlers import RotatedFile
 from batchd.logs.rendering import for_stream
 from batchd.settings import Logging
@@ -111,6 +112,19 @@ def test_no_value_is_endless(file):
 
     assert lines(file)[0]["text"].endswith("xxx… (100000 characters)")
     assert file.stat().st_size < 10_000
+
+
+def test_what_nobody_expected_is_in_the_file_and_what_is_known_is_not(file):
+    for error in (ConfigError("x"), KeyboardInterrupt(), LookupError("y"), BrokenInvariant("z")):
+        logging_it = logs.configure(Logging(), file, stream=io.StringIO())
+        with pytest.raises(type(error)), logging_it:
+            raise error
+
+    assert [line["event"] for line in lines(file)] == ["process.failed", "process.failed"]
+    assert [line["exception"].splitlines()[-1] for line in lines(file)] == [
+        "LookupError: y",
+        "batchd.core.errors.BrokenInvariant: z",
+    ]
 
 
 # --- never a key

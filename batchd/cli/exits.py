@@ -93,5 +93,13 @@ def is_our_mistake(
     if issubclass(kind, KeyboardInterrupt):
         raise SystemExit(Exit.INTERRUPTED)
     sys.__excepthook__(kind, error, at)
-    complain(f"internal error ({kind.__name__}); nothing is lost, and this is a bug worth a report")
+    cause = type(_innermost(error)).__name__
+    complain(f"internal error ({cause}); nothing is lost, and this is a bug worth a report")
     raise SystemExit(Exit.INTERNAL)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Task groups wrap what happened in them, each once more."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

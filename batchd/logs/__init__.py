@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Self, TextIO
 
 import structlog
@@ -18,6 +19,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from batchd import settings
+from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.logs.cleaning import cleaner, redact
 from batchd.logs.handlers import RotatedFile, ToStream
 from batchd.logs.rendering import as_json, for_stream
@@ -53,7 +55,16 @@ class Logs:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """What nobody expected is in the log file too: stderr may be gone tomorrow."""
+        is_known = isinstance(error, BatchdError) and not isinstance(error, BrokenInvariant)
+        if isinstance(error, Exception) and not is_known:
+            structlog.get_logger().critical("process.failed", exc_info=error)
         self.close()
 
 

@@ -214,7 +214,10 @@ def test_a_mistake_of_ours_is_loud_and_exits_70():
     mistake = (
         "import sys\n"
         "from batchd import cli\n"
-        "cli.invoke = lambda *_: 1 / 0\n"
+        "def fails(*_):\n"
+        "    try: 1 / 0\n"
+        "    except ZeroDivisionError as e: raise ExceptionGroup('', [ExceptionGroup('', [e])])\n"
+        "cli.invoke = fails\n"
         "sys.argv = ['batchd']\n"
         "cli.main()\n"
     )

@@ -12,7 +12,7 @@ import msgspec
 
 from batchd.core.answers import Answer
 from batchd.core.model import JobState
-from batchd.core.names import shown
+from batchd.core.names import printable, shown
 from batchd.core.rendering import SCHEMA
 from batchd.core.subjects import Job, Shard
 from batchd.core.usage import ModelUsage, merged
@@ -219,7 +219,7 @@ def _batches_in_words(receipt: Mapping[str, Any]) -> str:
 
 def _errors_in_words(errors: Mapping[str, Any]) -> list[str]:
     return [
-        f"{seen['count']:>6,}  {code}: {seen['message']} (first on line"
+        f"{seen['count']:>6,}  {printable(code)}: {printable(seen['message'])} (first on line"
         f" {', '.join(map(str, seen['first_lines']))})"
         for code, seen in errors.items()
     ]

@@ -254,6 +254,17 @@ async def test_nobody_is_moved_who_is_not_there(tmp_path: Path):
             await ledger.record(ended("0aaaaa-1"), at=1.0)
 
 
+async def test_a_move_that_moves_nobody_is_our_mistake(tmp_path: Path):
+    """Somebody else wrote into the database, say; what was to happen is not taken for happened."""
+    trigger = "CREATE TRIGGER still BEFORE UPDATE ON jobs BEGIN SELECT RAISE(IGNORE); END"
+    async with open_ledger(tmp_path) as ledger:
+        await ledger.record(claimed(), at=1.0)
+        await ledger._database.write(lambda connection: connection.execute(trigger))
+        with pytest.raises(BrokenInvariant, match="JobPlanned moved 0 rows from state claimed"):
+            await ledger.record(planned(plan(1)), at=2.0)
+        assert await ledger.shards_of(JOB) == []
+
+
 async def test_a_job_is_claimed_once(tmp_path: Path):
     async with open_ledger(tmp_path) as ledger:
         await ledger.record(claimed(), at=1.0)

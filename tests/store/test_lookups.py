@@ -165,8 +165,3 @@ def test_an_old_ledger_is_not_read_from_end_to_end(name: str):
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
     connection.close()
     assert not [step for step in plan if re.match(r"SCAN (jobs|shards|history)\b", step)]
-
-
-def test_a_statement_has_a_name():
-    with pytest.raises(KeyError):
-        sql.query("nobody")

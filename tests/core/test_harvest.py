@@ -1,0 +1,118 @@
+"""Every request of a shard ends with exactly one answer, whatever came back."""
+
+import json
+import random
+from array import array
+from typing import Any
+
+from batchd.core.harvest import Harvest
+from batchd.core.index import Source
+from batchd.core.rows import RowSet
+from batchd.core.usage import ModelUsage, Usage
+
+CHAT = "/v1/chat/completions"
+
+
+def harvest(*ids: str, attempts: int = 0, price: float | None = 0.5) -> Harvest:
+    return Harvest(
+        {custom_id: row for row, custom_id in enumerate(ids, start=1)},
+        endpoint=CHAT,
+        attempts_before=array("H", [attempts] * (len(ids) + 1)),
+        max_attempts=3,
+        price=lambda model, usage: price,
+    )
+
+
+def success(custom_id: str) -> bytes:
+    body: dict[str, Any] = {"model": "m", "choices": [{"message": {"content": "hi"}}]}
+    body["usage"] = {"prompt_tokens": 10, "completion_tokens": 2}
+    return json.dumps(
+        {"custom_id": custom_id, "response": {"status_code": 200, "body": body}}
+    ).encode()
+
+
+def failure(custom_id: str, code: str = "invalid_prompt") -> bytes:
+    return json.dumps({"custom_id": custom_id, "error": {"code": code, "message": "no"}}).encode()
+
+
+def test_answers_are_matched_by_id_and_their_places_kept():
+    crop = harvest("a", "b", "c")
+    crop.take(Source.OUTPUT, 0, success("c"))
+    crop.take(Source.ERROR, 0, failure("a"))
+    crop.take(Source.OUTPUT, 500, success("b"))
+    assert list(crop.missing()) == []
+    assert list(crop.index()) == [
+        (1, Source.ERROR, 0, len(failure("a"))),
+        (2, Source.OUTPUT, 500, len(success("b"))),
+        (3, Source.OUTPUT, 0, len(success("c"))),
+    ]
+    tally = crop.tally()
+    assert (tally.kept, tally.failed, tally.again, tally.uncounted) == (2, 1, RowSet(), RowSet())
+    assert tally.usage == {"m": ModelUsage(Usage(20, 4), 2, 1.0)}
+    assert tally.oddities == {}
+
+
+def test_what_passes_is_tried_again_while_attempts_are_left():
+    early, late = harvest("a"), harvest("a", attempts=2)
+    for crop in (early, late):
+        crop.take(Source.ERROR, 0, failure("a", "server_error"))
+    assert (early.tally().again, early.tally().failed) == (RowSet.of([1]), 0)
+    assert (late.tally().again, late.tally().failed) == (RowSet(), 1)
+
+
+def test_what_did_not_run_costs_no_attempt():
+    crop = harvest("a", "b", attempts=9)
+    crop.take(Source.NOTES, 0, failure("a", "not_executed"), executed=False)
+    crop.take(Source.NOTES, 0, failure("b", "batch_cancelled"))
+    tally = crop.tally()
+    assert (tally.again, tally.uncounted) == (RowSet.of([1]), RowSet.of([1, 2]))
+
+
+def test_what_nobody_asked_for_is_counted_and_left():
+    crop = harvest("a")
+    for line in (b"", b"not json", b"[" * 100_000, success("z")):
+        crop.take(Source.OUTPUT, 0, line)
+    assert crop.tally().oddities == {"unreadable_lines": 3, "unknown_ids": 1}
+    assert list(crop.missing()) == [("a", 1)]
+    crop.count_missing(1)
+    crop.count_missing(0)
+    assert crop.tally().oddities["missing_answers"] == 1
+    assert crop.tally().usage == {}
+
+
+def test_the_first_of_two_answers_counts():
+    crop = harvest("a")
+    crop.take(Source.OUTPUT, 0, success("a"))
+    crop.take(Source.OUTPUT, 9, success("a"))
+    crop.take(Source.ERROR, 0, failure("a", "server_error"))
+    assert list(crop.index()) == [(1, Source.OUTPUT, 0, len(success("a")))]
+    assert crop.tally().oddities == {"repeated_ids": 2}
+    assert (crop.tally().kept, crop.tally().again) == (1, RowSet())
+
+
+def test_an_answer_beats_a_failure():
+    crop = harvest("a")
+    crop.take(Source.ERROR, 0, failure("a", "not_executed"), executed=False)
+    crop.take(Source.OUTPUT, 0, success("a"))
+    tally = crop.tally()
+    assert (tally.kept, tally.failed, tally.again, tally.uncounted) == (1, 0, RowSet(), RowSet())
+
+
+def test_a_price_that_nobody_knows_is_no_price():
+    crop = harvest("a", price=None)
+    crop.take(Source.OUTPUT, 0, success("a"))
+    assert crop.tally().usage == {"m": ModelUsage(Usage(10, 2), 1, None)}
+
+
+def test_counts_add_up_in_whatever_order_lines_come():
+    chance = random.Random(12)
+    for _ in range(100):
+        ids = [f"id-{number}" for number in range(chance.randrange(1, 12))]
+        crop = harvest(*ids)
+        for _ in range(chance.randrange(25)):
+            custom_id = chance.choice([*ids, "stranger"])
+            line = chance.choice((success, failure, lambda i: failure(i, "server_error")))
+            crop.take(Source.OUTPUT, 0, line(custom_id))
+        tally, missing = crop.tally(), list(crop.missing())
+        assert tally.kept + tally.failed + len(tally.again) + len(missing) == len(ids)
+        assert len(crop.index()) == len(ids) - len(missing)

@@ -1,0 +1,45 @@
+"""Where each answer lies, in 24 bytes."""
+
+import random
+
+import pytest
+
+from batchd.core.index import AnswerIndex, Source
+
+
+def test_an_index_becomes_what_it_was():
+    chance = random.Random(11)
+    entries = [
+        (chance.randrange(1, 2**50), chance.choice(list(Source)), chance.randrange(2**60), 7)
+        for _ in range(500)
+    ]
+    index = AnswerIndex()
+    for entry in entries:
+        index.add(*entry)
+    content = index.encode()
+    assert len(content) == 24 * len(entries)
+    again = AnswerIndex.decode(content)
+    assert list(again) == entries
+    assert len(again) == 500
+    assert again.entry(499) == entries[499]
+
+
+def test_the_file_is_the_same_on_every_machine():
+    index = AnswerIndex()
+    index.add(1, Source.ERROR, 2, 3)
+    assert index.encode() == b"\x01\x01" + bytes(6) + b"\x02" + bytes(7) + b"\x03" + bytes(7)
+
+
+def test_no_answers_are_an_empty_index():
+    assert len(AnswerIndex.decode(AnswerIndex().encode())) == 0
+
+
+@pytest.mark.parametrize("length", [1, 8, 23, 25])
+def test_a_cut_index_is_none(length: int):
+    with pytest.raises(ValueError, match="odd length"):
+        AnswerIndex.decode(bytes(length))
+
+
+def test_an_index_of_unknown_sources_is_none():
+    with pytest.raises(ValueError, match="99"):
+        AnswerIndex.decode(b"\x63" + bytes(23)).entry(0)

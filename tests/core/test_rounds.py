@@ -1,0 +1,89 @@
+"""What is left to try, and how often it was tried, over all rounds of a job."""
+
+from dataclasses import replace
+
+from batchd.core.model import Counts, ShardState
+from batchd.core.rounds import attempts_before, executions, left_to_try
+from batchd.core.rows import RowSet
+from batchd.core.subjects import Shard
+
+PLANNED = Shard(
+    id="0aaaaa-1",
+    job="0aaaaa",
+    number=1,
+    round=1,
+    state=ShardState.COLLECTED,
+    endpoint="/v1/responses",
+    model="m",
+    rows=RowSet(),
+    requests=0,
+    size=0,
+    tokens=0,
+    tries=0,
+    due_at=0.0,
+    file_id=None,
+    batch=None,
+    status=None,
+    counts=Counts(),
+    output_file=None,
+    error_file=None,
+    errors=(),
+    planned_at=0.0,
+    submit_started_at=None,
+    opened_at=None,
+    ended_at=None,
+    completed_at=None,
+    collected_at=None,
+    again=RowSet(),
+    uncounted=RowSet(),
+    kept=0,
+    failed=0,
+    usage={},
+    oddities={},
+    reason=None,
+)
+
+
+def shard(number: int, generation: int, rows: range, *, again=(), uncounted=()) -> Shard:
+    return replace(
+        PLANNED,
+        number=number,
+        round=generation,
+        rows=RowSet.of(rows),
+        again=RowSet.of(again),
+        uncounted=RowSet.of(uncounted),
+    )
+
+
+FIRST = shard(1, 1, range(1, 6), again=(2, 4), uncounted=(4,))
+SECOND = shard(2, 1, range(6, 9), again=(7,))
+THIRD = shard(3, 2, range(2, 8, 2), again=(4,))
+
+
+def test_only_the_current_round_leaves_something():
+    shards = [FIRST, SECOND, THIRD]
+    assert left_to_try(shards, 1) == RowSet.of([2, 4, 7])
+    assert left_to_try(shards, 2) == RowSet.of([4])
+    assert left_to_try(shards, 3) == RowSet()
+
+
+def test_what_was_never_executed_is_not_counted():
+    assert list(executions([FIRST, SECOND, THIRD], last_row=8)) == [0, 1, 2, 1, 1, 1, 2, 1, 1]
+
+
+def test_rows_beyond_the_last_are_nobodys_business():
+    assert list(executions([FIRST, SECOND], last_row=3)) == [0, 1, 1, 1]
+
+
+def test_in_the_first_round_nobody_was_executed_before():
+    assert list(attempts_before(SECOND, [FIRST, SECOND])) == [0] * 9
+
+
+def test_before_a_shard_count_the_shards_before_it():
+    assert list(attempts_before(THIRD, [FIRST, SECOND, THIRD])) == [0, 1, 1, 1, 0, 1, 1]
+
+
+def test_a_replaced_shard_counts_no_attempt_for_its_heir():
+    replaced = shard(3, 2, range(2, 5), uncounted=range(2, 5))
+    heir = shard(4, 2, range(2, 5))
+    assert list(attempts_before(heir, [FIRST, replaced, heir])) == [0, 1, 1, 1, 0]

@@ -1,0 +1,35 @@
+"""Statements have names; the schema makes an empty ledger."""
+
+import re
+import sqlite3
+
+import pytest
+
+from batchd.store import sql
+
+
+def test_the_schema_makes_an_empty_ledger():
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(sql.schema())
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    connection.close()
+    assert [name for (name,) in tables] == ["root", "jobs", "shards", "history"]
+
+
+def test_a_statement_is_one_statement_and_ends_where_the_next_begins():
+    statement = sql.query("root")
+    assert statement.count(";") == 1
+    assert "-- name:" not in statement
+
+
+def test_a_name_that_is_not_there_is_an_error():
+    with pytest.raises(KeyError):
+        sql.query("nobody")
+
+
+def test_no_state_is_set_but_by_a_parameter():
+    """Only the tables in core/states.py say what follows; beginnings are the exception."""
+    text = "\n".join(sql._queries().values())
+    assert re.findall(r"SET state = (\S+?),? ", text) == re.findall(
+        r"SET state = (:state),? ", text
+    )

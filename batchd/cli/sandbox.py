@@ -27,10 +27,17 @@ class _WithFaults(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from batchd.sandbox.faults import vocabulary
 
-        with formatter.section("Faults (--fault NAME=VALUE, or PUT /sandbox/faults)"):
-            formatter.write_dl(
-                [(f"{name}", f"{value}: {what}") for name, value, what in vocabulary()]
-            )
+        faults, *rules = vocabulary().items()
+        _write_table(formatter, "Faults (--fault NAME=VALUE, or PUT /sandbox/faults)", faults[1])
+        for heading, rows in rules:
+            _write_table(formatter, heading.removesuffix(":"), rows)
+
+
+def _write_table(
+    formatter: click.HelpFormatter, heading: str, rows: list[tuple[str, str, str]]
+) -> None:
+    with formatter.section(heading):
+        formatter.write_dl([(name, f"{value}: {what}") for name, value, what in rows])
 
 
 def _faults(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Quirks:
     no_file: str | None = None  #: the id of a file that does not exist: null, or ""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Batch:
     """`born` and `begun` are readings of the monotonic clock; the stamps are wall-clock seconds."""
 
@@ -118,10 +118,15 @@ class Batch:
             return self.executed
         if self.frozen is not None:
             return self.frozen
-        span = self.ends - self.begun
-        passed = 1.0 if span <= 0 else (time.monotonic() - self.begun) / span
-        due = int(self.total * self.share * min(max(passed, 0.0), 1.0) + 1e-9)
+        due = int(self.total * self.share * self._passed() + 1e-9)
         return min(due, self.production.made)
+
+    def _passed(self) -> float:
+        """The share of its time of execution that is over. Past in_progress it is all of it."""
+        span = self.ends - self.begun
+        if self.status != "in_progress" or span <= 0:
+            return 1.0
+        return min(max((time.monotonic() - self.begun) / span, 0.0), 1.0)
 
     def counts(self) -> dict[str, int]:
         if self.production is None:

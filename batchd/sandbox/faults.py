@@ -2,7 +2,7 @@
 
 | name | value | what happens |
 |---|---|---|
-| `http` | list of rules, see `HttpRule` | calls are refused, lost, slowed down or cut off |
+| `http` | list of rules, see below | calls are refused, lost, slowed down or cut off |
 | `cut_after_bytes` | number | downloads break off after so many bytes |
 | `cut_times` | number | only so many downloads break off |
 | `chunked_content` | true | downloads come without a Content-Length |
@@ -12,7 +12,7 @@
 | `hide_from_list` | true | batches created meanwhile never appear in the list |
 | `cannot_find_file` | `"batch"`, `"http"` or `{"mode", "times"}` | the input file is not found: the batch fails, or 400 |
 | `enqueued_token_limit` | number, or `{model: number}` | more enqueued tokens fail the batch |
-| `request_faults` | list of rules, see `RequestRule` | requests inside batches fail |
+| `request_faults` | list of rules, see below | requests inside batches fail |
 | `in_output_file` | true | failed requests are written to the output file |
 | `expire_after_fraction` | 0 to 1 | batches expire with so much of them executed |
 | `expire_times` | number | only so many batches expire |
@@ -30,7 +30,35 @@
 | `unknown_models` | list of names | models that are not found, besides `no-such-...` |
 | `lenient_uploads` | true | uploads are taken whatever is in them |
 
-`null` switches a fault off.
+`null` switches a fault off. What is set strikes what begins after it: a call, a download, a
+batch on its creation, its requests when it enters `in_progress`.
+
+A rule of http; the first that wants a call decides over it:
+
+| member | value | what it means |
+|---|---|---|
+| `.route` | `"POST /v1/batches"`, `"GET /v1/batches/{id}"`, `"GET *"` | the calls it is for |
+| `.status` | number | is answered, instead of what the call would answer |
+| `.before` | true, or false | false: the call takes effect, its answer is lost |
+| `.disconnect` | `"before"` or `"after"` | the connection drops, before or after the call takes effect |
+| `.times` | number | it happens only so often |
+| `.skip` | number | it spares the first so many calls |
+| `.rate` | 0 to 1 | it happens to this share of the calls |
+| `.retry_after` | seconds | sent as Retry-After |
+| `.x_should_retry` | true or false | sent as x-should-retry |
+| `.html` | true | the body is a proxy's page (with any status, or 200) |
+| `.delay_seconds` | seconds | the call waits, before anything else |
+| `.code`, `.message` | text | of the error body |
+
+A rule of request_faults; the first that matches a request decides over it:
+
+| member | value | what it means |
+|---|---|---|
+| `.custom_ids` | list | the requests it is for... |
+| `.rate` | 0 to 1 | ...or a share of them, the same ones every time |
+| `.status` | number (500) | with which they fail |
+| `.times` | number | only their first so many executions fail |
+| `.code`, `.message` | text | of the error body |
 """
 
 from __future__ import annotations
@@ -124,10 +152,16 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 NAMES = tuple(field.name for field in msgspec.structs.fields(Faults))
 
 
-def vocabulary() -> list[tuple[str, str, str]]:
-    """The rows of the table above: name, value, what happens."""
-    rows = [line for line in (__doc__ or "").splitlines() if line.startswith("| `")]
-    return [_cells(row) for row in rows]
+def vocabulary() -> dict[str, list[tuple[str, str, str]]]:
+    """The tables above by the line before them; their rows: name, value, what happens."""
+    tables: dict[str, list[tuple[str, str, str]]] = {}
+    heading = ""
+    for line in (__doc__ or "").splitlines():
+        if line.startswith("| `"):
+            tables.setdefault(heading, []).append(_cells(line))
+        elif line and not line.startswith("|"):
+            heading = line
+    return tables
 
 
 def _cells(row: str) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ RETENTION_SECONDS = 2_592_000  # 30 days; API reference "Files", seen 2025-03
 _HASH_STEP = 1 << 20
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class StoredFile:
     """A File object and where its bytes lie."""
 

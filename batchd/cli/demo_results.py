@@ -95,4 +95,6 @@ def _run() -> str:
     """The command as this user can type it."""
     if shutil.which("batchd"):
         return "batchd run"
-    return "make run" if Path("Makefile").exists() else f"{sys.executable} -m batchd run"
+    program, here = Path(sys.executable).parent / "batchd", Path.cwd()
+    short = program.relative_to(here) if program.is_relative_to(here) else program
+    return f"{short} run"

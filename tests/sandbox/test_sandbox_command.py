@@ -58,7 +58,7 @@ def test_a_signal_ends_it_at_once_even_with_connections_open(number):
         took = time.monotonic() - asked
         busy.close()
 
-    assert took < 1
+    assert took < 2
 
 
 def test_it_says_how_to_use_it():

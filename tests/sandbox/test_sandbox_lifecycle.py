@@ -26,9 +26,12 @@ async def test_a_batch_goes_through_its_states_while_its_counts_grow():
             await asyncio.sleep(0.005)
             batch = await talk.retrieve(batch["id"])
 
-    assert list(dict.fromkeys(seen)) == ["validating", "in_progress", "finalizing"]
+    # A poller may miss a state on a busy machine; it never sees them in another order.
+    order = ["validating", "in_progress", "finalizing"]
+    assert list(dict.fromkeys(seen)) == [status for status in order if status in seen]
+    assert "in_progress" in seen
     assert counts == sorted(counts)
-    assert len(set(counts)) > 5
+    assert len(set(counts)) > 2
     assert batch["request_counts"] == {"total": 50, "completed": 50, "failed": 0}
     assert batch["model"] == "gpt-4o-mini-2024-07-18"
     stamps = ["created_at", "in_progress_at", "finalizing_at", "completed_at"]

@@ -72,11 +72,11 @@ async def test_an_unknown_cursor_is_404():
 
 
 async def test_a_new_batch_appears_only_after_the_lag():
-    async with talking(batch_seconds=60, faults={"listing_lag_seconds": 0.15}) as talk:
+    async with talking(batch_seconds=60, faults={"listing_lag_seconds": 0.4}) as talk:
         batch = await talk.create(await talk.upload(chat_lines(1)))
         hidden = (await talk.http.get("/v1/batches")).json()["data"]
         known = await talk.http.get(f"/v1/batches/{batch['id']}")
-        await talk.sandbox.world.pause(0.16)
+        await talk.sandbox.world.pause(0.41)
         shown = (await talk.http.get("/v1/batches")).json()["data"]
 
     assert hidden == []

@@ -114,6 +114,10 @@ class _Entry:
         self._run("settle_job", {"job": job, "was": str(was), "state": str(state)})
 
     def _insert_shards(self, job: str, generation: int, plans: Sequence[ShardPlan]) -> None:
+        if not plans:
+            raise BrokenInvariant(
+                f"round {generation} of job {job} has no shard: it would never end"
+            )
         for plan in plans:
             self._insert_shard(job, {**values.columns(plan), "round": generation})
 

@@ -398,6 +398,19 @@ async def test_what_is_to_be_tried_again_keeps_the_job_from_settling(tmp_path: P
         assert await state_of(ledger) is JobState.SETTLED
 
 
+async def test_a_round_without_a_shard_is_our_mistake(tmp_path: Path):
+    """No verdict would ever settle it, and plan would find it between rounds again and again."""
+    async with open_ledger(tmp_path) as ledger:
+        await ledger.record(claimed(), at=10.0)
+        with pytest.raises(BrokenInvariant, match="no shard"):
+            await ledger.record(planned(), at=11.0)
+        await ledger.record(planned(plan(1)), *to_ended(f"{JOB}-1"), at=12.0)
+        await ledger.record(collected(f"{JOB}-1", 1), at=13.0)
+        with pytest.raises(BrokenInvariant, match="round 2 of job 0aaaaa has no shard"):
+            await ledger.record(e.RoundPlanned(job=JOB, round=2, shards=()), at=14.0)
+        assert (await ledger.job(JOB)).round == 1
+
+
 async def test_another_job_settles_no_job(tmp_path: Path):
     async with open_ledger(tmp_path) as ledger:
         (one,) = await a_planned_job(ledger)

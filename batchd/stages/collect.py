@@ -55,6 +55,8 @@ async def next_look(services: Services) -> float | None:
 
 
 async def _collect(shard: Shard, services: Services) -> None:
+    if await services.ledger.shard(shard.id) != shard:
+        return  # listed before its own earlier turn had ended
     if shard.status is BatchStatus.FAILED and await _replaced(shard, services):
         return
     await _fetch(shard, services)

@@ -47,6 +47,8 @@ async def next_look(services: Services) -> float | None:
 
 
 async def _plan(job: Job, services: Services) -> None:
+    if await services.ledger.job(job.id) != job:
+        return  # listed before its own earlier turn had ended
     path = await in_thread(_own_input, job, services)
     reading = await in_thread(_read, path, services.settings)
     if reading.problems.total:
@@ -144,6 +146,8 @@ def _limits(settings: Settings) -> ShardLimits:
 
 async def _plan_again(job: Job, services: Services) -> None:
     """Let what is to be tried again travel together, in as few batches as it fits."""
+    if await services.ledger.job(job.id) != job:
+        return  # as above: its round is planned
     shards = await services.ledger.shards_of(job.id)
     rows = left_to_try(shards, job.round)
     path = await in_thread(_own_input, job, services)

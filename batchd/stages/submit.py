@@ -75,8 +75,8 @@ async def _with_room(services: Services, now: float) -> list[Shard]:
 
 async def _submit(planned: Shard, services: Services) -> None:
     shard = await services.ledger.shard(planned.id)
-    if shard.state is not ShardState.PLANNED:
-        return  # read before its own earlier turn had ended
+    if shard != planned:
+        return  # listed before its own earlier turn had ended; it may be asked to wait by now
     job = await services.ledger.job(shard.job)
     file_id = shard.file_id or await _upload(shard, job, services)
     order = _order(shard, job, file_id, services)
@@ -224,6 +224,8 @@ async def _doubt(shard: Shard, reason: str, error: BatchdError, services: Servic
 
 async def _ask(shard: Shard, services: Services) -> None:
     """A crash or a broken call left no word whether the provider has the batch. It knows."""
+    if await services.ledger.shard(shard.id) != shard:
+        return  # as above: an earlier turn has settled it
     try:
         batch = await _find(shard, services)
     except (RemoteRefused, _ListWithoutEnd) as error:

@@ -1,6 +1,7 @@
 """One folder per open job: the dropped file, the parts that travel, the answers as they came.
 
 var/work/JOB/in/NAME              the dropped file, moved here by the claim
+var/work/JOB/own                  its copy while one is made, where it has a second name elsewhere
 var/work/JOB/shards/SHARD.jsonl   what is uploaded, where the file can't travel as it lies
 var/work/JOB/answers/SHARD.*      what came back, and where each row's answer lies in it
 """
@@ -12,12 +13,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from batchd.core.errors import BrokenInvariant
 from batchd.core.names import is_job_id
 from batchd.core.reading import normalised
 from batchd.core.rows import RowSet
-from batchd.spool.placing import PART, make_folder, move, placed, remove_folder
+from batchd.spool.placing import PART, make_folder, move, placed, remove_folder, sync_folder
 from batchd.spool.signature import Signature, signature
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
@@ -58,8 +60,12 @@ class Work:
 
     def make_own(self, path: Path) -> None:
         """Copy a file that has a second name elsewhere: it could be changed through that one."""
-        with path.open("rb") as source, placed(path) as copy:
+        # Made outside of in/: a name of 255 bytes has no room for ".part".
+        own = path.parent.with_name("own")
+        with path.open("rb") as source, placed(own) as copy:
             shutil.copyfileobj(source, copy, _BUFFER)
+        own.replace(path)
+        sync_folder(path.parent)
 
     def shard_file(self, job: str, shard: str) -> Path:
         """Return where a shard's own request file lies, or is to lie."""
@@ -82,13 +88,29 @@ def raw_lines(path: Path, *, longest: int, pause: Pause) -> Iterator[bytes]:
     """Yield the lines of a file, memory flat. A line above `longest` comes cut, and is the last."""
     with path.open("rb", buffering=_BUFFER) as file:
         count = 0
-        while raw := file.readline(longest + 1):
+        while raw := file.readline(min(longest + 1, _BUFFER)):
+            if len(raw) == _BUFFER and not raw.endswith(b"\n"):
+                raw = _long_line(file, len(raw), longest=longest)
             if count % _CHECK_EVERY == 0:
                 pause()
             count += 1
             yield raw
             if len(raw) > longest:
                 return
+
+
+def _long_line(file: BinaryIO, begun: int, *, longest: int) -> bytes:
+    """Return the line whose first `begun` bytes were read, cut after `longest` + 1.
+
+    It is measured first, because readline() joins what it has collected: twice the memory.
+    """
+    start, length = file.tell() - begun, begun
+    while length <= longest and (piece := file.readline(_BUFFER)):
+        length += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    file.seek(start)
+    return file.read(min(length, longest + 1))
 
 
 def rows_of(path: Path, rows: RowSet, *, pause: Pause) -> Iterator[tuple[int, bytes]]:

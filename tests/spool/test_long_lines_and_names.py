@@ -1,0 +1,51 @@
+"""Work folders at their limits: lines longer than a buffer, names as long as a name can be."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from batchd.spool.work import Work, raw_lines
+
+MB = 1 << 20
+
+
+def nothing() -> None:
+    """Nobody wants us to stop."""
+
+
+@pytest.mark.parametrize("length", [10, MB - 1, MB, MB + 1, 2 * MB - 1, 2 * MB, 3 * MB])
+def test_a_line_of_any_length_comes_whole(tmp_path, length):
+    lines = [b"first\n", b"x" * (length - 1) + b"\n", b"\n", b"y" * length]
+    (tmp_path / "a").write_bytes(b"".join(lines))
+    assert list(raw_lines(tmp_path / "a", longest=4 * MB, pause=nothing)) == lines
+
+
+@pytest.mark.parametrize("longest", [5, MB - 1, MB, MB + 1, 2 * MB + 5])
+def test_a_line_above_the_limit_comes_cut_and_is_the_last(tmp_path, longest):
+    first, rest = b"1\n", b"x" * (3 * MB) + b"\nmore\n"
+    (tmp_path / "a").write_bytes(first + rest)
+    lines = list(raw_lines(tmp_path / "a", longest=longest, pause=nothing))
+    assert lines == [first, rest[: longest + 1]]
+
+
+@pytest.mark.parametrize("longest", [MB - 1, MB, MB + 1, 2 * MB])
+def test_a_line_exactly_at_the_limit_is_no_longer_than_it(tmp_path, longest):
+    lines = [b"x" * (longest - 1) + b"\n", b"next\n"]
+    (tmp_path / "a").write_bytes(b"".join(lines))
+    assert list(raw_lines(tmp_path / "a", longest=longest, pause=nothing)) == lines
+
+
+def test_a_file_with_a_second_link_and_the_longest_name_becomes_our_own(tmp_path):
+    name = "n" * 249 + ".jsonl"
+    (tmp_path / name).write_bytes(b"content")
+    os.link(tmp_path / name, tmp_path / "elsewhere")
+    work = Work(tmp_path / "work")
+    claimed = work.claim(tmp_path / name, "0nq0m1")
+    work.make_own(claimed)
+
+    assert claimed.stat().st_nlink == 1
+    assert work.input("0nq0m1") == claimed
+    assert claimed.read_bytes() == b"content"
+    assert [path.name for path in work.of("0nq0m1").iterdir()] == ["in"]

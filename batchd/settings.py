@@ -31,6 +31,7 @@ class Inbox(Section, frozen=True):
     cut_grace_seconds: float = 60.0
     ignore: tuple[str, ...] = ()
     max_line_bytes: int = 64 * 1024 * 1024
+    identical: str = "join"
 
 
 class OpenAI(Section, frozen=True):

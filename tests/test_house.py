@@ -14,7 +14,7 @@ import pytest
 
 from batchd.core import events as e
 from batchd.core.model import JobState, ShardState
-from batchd.core.states import JOB_MOVES, SETTLES, SHARD_MOVES
+from batchd.core.states import JOB_MOVES, RELEASES, SETTLES, SHARD_MOVES
 
 ROOT = Path(__file__).parent.parent
 HOUSE = ROOT / "batchd"
@@ -174,6 +174,7 @@ def state_picture() -> str:
     """Draw what may follow what: a line per move, grouped by state. For ARCHITECTURE.md."""
     jobs = [(state, event.__name__, after) for (state, event), after in JOB_MOVES.items()]
     jobs.append((SETTLES[0], "the last verdict", SETTLES[1]))
+    jobs.append((RELEASES[0], "nothing to join", RELEASES[1]))
     shards = [(state, event.__name__, after) for (state, event), after in SHARD_MOVES.items()]
     return "\n".join(("Job", *drawn(JobState, jobs), "", "Shard", *drawn(ShardState, shards)))
 

@@ -17,6 +17,7 @@ from batchd.settings import Settings
 
 CHOICES = {
     "logging.level": ("debug", "info", "warning", "error"),
+    "inbox.identical": ("join", "run"),
     "logging.format": ("auto", "console", "json"),
 }
 #: Waiting that may be switched off. Everything else would spin, hang or never end with 0.

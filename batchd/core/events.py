@@ -52,6 +52,7 @@ class JobPlanned(JobEvent):
     signature: str  #: of the file that was read; a different file is never uploaded for it
     repairs: Mapping[str, Any]
     verbatim: bool  #: one shard, nothing mended: the file is uploaded as it lies
+    join: bool  #: if the same bytes are on their way already, have their answers, and pay nothing
     shards: tuple[ShardPlan, ...]
 
 

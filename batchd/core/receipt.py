@@ -92,7 +92,8 @@ def receipt(
     """Put together receipt.json."""
     rejected = job.state is JobState.REJECTED
     requests = account.requests
-    spent = merged(shard.usage for shard in shards)
+    # A job that joined another took nothing: its answers are on the other's bill.
+    spent = {} if job.joined else merged(shard.usage for shard in shards)
     return {
         "schema": SCHEMA,
         "job": job.id,
@@ -101,11 +102,12 @@ def receipt(
         "task": job.task or None,
         "outcome": "rejected" if rejected else account.outcome,
         "reason": job.reason,
+        "joined": job.joined,
         "requests": requests,
-        "rounds": job.round,
+        "rounds": max((shard.round for shard in shards), default=0),
         "batches": [_batch(shard) for shard in shards],
         "usage": _usage(spent),
-        "cost": _cost(spent, requests["succeeded"], price_source),
+        "cost": _cost(spent, 0 if job.joined else requests["succeeded"], price_source),
         "errors": account.errors,
         "repairs": job.repairs or None,
         "oddities": dict(sum((Counter(shard.oddities) for shard in shards), Counter())) or None,

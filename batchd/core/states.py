@@ -44,8 +44,11 @@ SHARD_MOVES: ShardMoves = {
     (Shard.ENDED, e.ShardCollected): Shard.COLLECTED,
 }
 
-#: The last verdict of a job settles it, in the same transaction.
+#: The last verdict of a job settles it, in the same transaction; and with it those that joined it.
 SETTLES = (Job.ACTIVE, Job.SETTLED)
+
+#: Those that joined a job of which nothing came plan for themselves.
+RELEASES = (Job.ACTIVE, Job.CLAIMED)
 
 
 def job_after(state: Job, event: type[e.JobEvent]) -> Job:

@@ -22,6 +22,7 @@ class Job:
     size: int
     owner: int
     round: int
+    joined: str | None  #: the job whose answers this one has, for its file is the same
     claimed_at: float
     state_at: float
     sha256: str | None

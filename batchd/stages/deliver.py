@@ -61,7 +61,8 @@ async def _deliver(listed: Job, services: Services) -> None:
 
 async def _prepare(job: Job, services: Services) -> Job:
     """Build the folder under its dot-name, whole, and only then say so."""
-    shards = await services.ledger.shards_of(job.id)
+    # A job that joined another has its answers: they lie in the other's folder.
+    shards = await services.ledger.shards_of(job.joined or job.id)
     built = await in_thread(_build, job, shards, services)
     started = PublishStarted(
         job=job.id, folder=built.folder, outcome=built.outcome, summary=built.summary

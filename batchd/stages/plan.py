@@ -66,9 +66,13 @@ async def _accept(job: Job, reading: _Reading, services: Services) -> None:
         repairs=reading.repairs.as_dict() if reading.repairs else {},
         verbatim=len(reading.shards) == 1 and not reading.repairs,
         shards=reading.shards,
+        join=services.settings.inbox.identical == "join",
     )
     await services.ledger.record(planned, at=services.clock.now())
-    log.info("job.planned", job=job.id, requests=reading.requests, shards=len(reading.shards))
+    if first := (await services.ledger.job(job.id)).joined:
+        log.info("job.joined", job=job.id, first=first, requests=reading.requests)
+    else:
+        log.info("job.planned", job=job.id, requests=reading.requests, shards=len(reading.shards))
 
 
 async def _reject(job: Job, reading: _Reading, services: Services) -> None:

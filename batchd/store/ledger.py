@@ -14,7 +14,7 @@ from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, ShardState
 from batchd.core.names import shard_id
 from batchd.core.sharding import ShardPlan
-from batchd.core.states import SETTLES, job_after, shard_after
+from batchd.core.states import RELEASES, SETTLES, job_after, shard_after
 from batchd.store import sql, values
 from batchd.store.database import Database
 from batchd.store.lookups import Lookups
@@ -86,10 +86,27 @@ class _Entry:
         else:
             was = JobState(self._state("job", job=event.job))
             self._move(event, was, job_after(was, type(event)))
-        if isinstance(event, e.JobPlanned | e.RoundPlanned):
-            generation = event.round if isinstance(event, e.RoundPlanned) else 1
-            self._insert_shards(event.job, generation, event.shards)
+        if isinstance(event, e.JobPlanned) and not self._joins(event):
+            self._insert_shards(event.job, 1, event.shards)
+        elif isinstance(event, e.RoundPlanned):
+            self._insert_shards(event.job, event.round, event.shards)
         self._history(event.job, None, event)
+
+    def _joins(self, event: e.JobPlanned) -> bool:
+        """Decide, where it is planned, whether it has another's answers and needs no shards.
+
+        In this transaction and nowhere else: between a look and a later record, the first could
+        be delivered and its answers tidied away.
+        """
+        task = self._row("job", job=event.job)["task"]
+        same = {"job": event.job, "sha256": event.sha256, "task": task}
+        leader = self.connection.execute(sql.query("leader"), same).fetchone()
+        if leader is None or not event.join:
+            return False
+        self._run("join_job", {"job": event.job, "leader": leader["id"]})
+        if leader["state"] != JobState.ACTIVE:
+            self._consequence("settle_joined", leader["id"], SETTLES)
+        return True
 
     def _shard_event(self, event: e.ShardEvent) -> None:
         row = self._row("shard", shard=event.shard)
@@ -110,8 +127,19 @@ class _Entry:
             raise BrokenInvariant(f"{type(event).__name__} moved {moved} rows from state {was}")
 
     def _settle(self, job: str) -> None:
-        was, state = SETTLES
-        self._run("settle_job", {"job": job, "was": str(was), "state": str(state)})
+        """Settle a job that has its last verdict, and those that joined it: they have it, too."""
+        if not self._consequence("settle_job", job, SETTLES):
+            return
+        kept = self.connection.execute(sql.query("kept_of"), {"job": job}).fetchone()[0]
+        if kept:
+            self._consequence("settle_joined", job, SETTLES)
+        else:
+            self._consequence("release_joined", job, RELEASES)
+
+    def _consequence(self, name: str, job: str, move: tuple[JobState, JobState]) -> int:
+        """Make a move that no event of its own asks for; return how many jobs made it."""
+        was, state = move
+        return self._run(name, {"job": job, "was": str(was), "state": str(state)})
 
     def _insert_shards(self, job: str, generation: int, plans: Sequence[ShardPlan]) -> None:
         if not plans:

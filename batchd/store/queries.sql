@@ -30,6 +30,31 @@ UPDATE jobs SET state = :state, state_at = :at
    AND NOT EXISTS (SELECT 1 FROM shards s
                     WHERE s.job = jobs.id AND s.round = jobs.round AND s.again IS NOT NULL);
 
+-- name: leader
+-- The same bytes for the same task, on their way, and not without any answer: what to join.
+SELECT id, state FROM jobs
+ WHERE state IN ('active', 'settled', 'publishing') AND joined IS NULL
+   AND sha256 = :sha256 AND task = :task AND id <> :job
+   AND (state = 'active'
+        OR EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.kept > 0))
+ ORDER BY id LIMIT 1;
+
+-- name: join_job
+-- It has the leader's answers, and no shards of its own.
+UPDATE jobs SET joined = :leader WHERE id = :job;
+
+-- name: settle_joined
+-- Those that joined settle with their first.
+UPDATE jobs SET state = :state, state_at = :at WHERE joined = :job AND state = :was;
+
+-- name: release_joined
+-- Nothing came of the first: they plan for themselves.
+UPDATE jobs SET state = :state, state_at = :at, joined = NULL WHERE joined = :job AND state = :was;
+
+-- name: kept_of
+-- How many answers a job has.
+SELECT coalesce(sum(kept), 0) FROM shards WHERE job = :job;
+
 -- name: publish_started
 -- The folder is complete under its dot-name.
 UPDATE jobs SET state = :state, state_at = :at, folder = :folder, outcome = :outcome,
@@ -138,14 +163,15 @@ SELECT * FROM jobs WHERE state = :state ORDER BY id LIMIT :most;
 -- name: jobs_between_rounds
 -- Jobs whose shards have all come in, with something left to try again.
 SELECT * FROM jobs
- WHERE state = 'active'
+ WHERE state = 'active' AND joined IS NULL
    AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.state <> 'collected')
  ORDER BY id LIMIT :most;
 
 -- name: jobs_to_tidy
--- Delivered long enough ago, with a work folder still there.
+-- Delivered long enough ago, with a work folder still there that nobody who joined still needs.
 SELECT * FROM jobs
  WHERE state = 'delivered' AND tidied_at IS NULL AND delivered_at <= :before
+   AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.joined = jobs.id AND j.state <> 'delivered')
  ORDER BY delivered_at LIMIT :most;
 
 -- name: job_ids

@@ -19,6 +19,7 @@ CREATE TABLE jobs (
     claimed_at   REAL NOT NULL,
     state_at     REAL NOT NULL,
     sha256       TEXT,
+    joined       TEXT REFERENCES jobs (id),   -- whose answers it has: the same file, on its way
     requests     INTEGER NOT NULL DEFAULT 0,
     signature    TEXT,
     repairs      TEXT NOT NULL DEFAULT '{}',
@@ -35,6 +36,8 @@ CREATE TABLE jobs (
 -- Whole, not only of what is live: SQLite can't use a partial index for `state = :state`.
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE INDEX jobs_to_tidy ON jobs (delivered_at) WHERE state = 'delivered' AND tidied_at IS NULL;
+
+CREATE INDEX jobs_joined ON jobs (joined);
 
 CREATE TABLE shards (
     id                TEXT PRIMARY KEY,

@@ -19,6 +19,7 @@ JOB = Job(
     size=100,
     owner=1000,
     round=1,
+    joined=None,
     claimed_at=1_795_000_000.0,
     state_at=1_795_000_100.0,
     sha256="ab12",

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.crash.lives import FOLDERS, World, orphans, outbox
+from tests.crash.lives import FOLDERS, World, orphans, outbox, payers
 from tests.crash.tripwire import TRIPWIRE
 
 _EVERY = int(os.environ.get("BATCHD_CRASH_EVERY", "1"))
@@ -69,4 +69,5 @@ def check(world: World, expected: dict[str, bytes], place: str) -> None:
     assert not list((world.root / "inbox").glob("*.jsonl")), place
     submitted = Counter(shard for shard, _ in world.remote.opened)
     assert set(submitted.values()) == {1}, f"{place}: submitted more than once: {submitted}"
+    assert payers(world) == 1, f"{place}: identical files are paid once"
     assert orphans(world) == [], place

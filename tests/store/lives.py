@@ -47,6 +47,7 @@ def planned(*shards: ShardPlan, job: str = JOB) -> e.JobPlanned:
         repairs={"bom": True},
         verbatim=False,
         shards=shards,
+        join=False,
     )
 
 

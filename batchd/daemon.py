@@ -17,6 +17,7 @@ from batchd.core.errors import ConfigError
 from batchd.core.model import ShardState
 from batchd.meters.prices import Prices
 from batchd.remote.api import Remote
+from batchd.remote.circuit import Circuit
 from batchd.remote.openai_batches import OpenAIBatches
 from batchd.runtime.clock import Clock, SystemClock
 from batchd.runtime.loop import Crew, Rest, bells_for, connect
@@ -41,7 +42,7 @@ def run_daemon(settings: Settings, *, api_key: str, base_url: str | None) -> int
 
 
 async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int:
-    folders = Folders(settings.folders.root.resolve())
+    folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
     with folders.locked():
         folders.prepare()
         remote = OpenAIBatches(
@@ -50,7 +51,8 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
             timeout_seconds=settings.openai.timeout_seconds,
             stall_seconds=settings.openai.stall_seconds,
         )
-        async with open_house(settings, folders, remote=remote, clock=SystemClock()) as services:
+        calm = Circuit(remote, monotonic=clock.monotonic)
+        async with open_house(settings, folders, remote=calm, clock=clock) as services:
             log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
             await supervise(STAGES, services)
     log.info("daemon.stopped")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 _AGE_SHARE = 0.1  # a batch of an hour is looked at every six minutes: 10 % late at the most
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0  # seconds; doubles in between
+_FIRST_REST, _LONGEST_REST = 5.0, 120.0  # seconds; an outage is noticed over within two minutes
 _EXISTS_GRACE = 120.0  # a "completed" batch may name its files a little later (reference C.6)
 
 
@@ -36,3 +37,8 @@ def has_room(
     limit = limits.get(model)
     waiting = enqueued.get(model, 0)
     return limit is None or not waiting or waiting + tokens <= limit
+
+
+def circuit_rest(outages: int) -> float:
+    """Seconds a provider that is down is left alone, after the `outages`-th look (from 1)."""
+    return min(_FIRST_REST * 2.0 ** min(outages - 1, 16), _LONGEST_REST)

@@ -127,6 +127,8 @@ def _read(path: Path, settings: Settings) -> _Reading:
         request = reader.take(raw)
         if request is not None:
             sharder.add(reader.row, request)
+        if reader.hopeless:
+            break
     reader.finish()
     if reader.suspects:
         reader.confirm_duplicates(raw_lines(path, longest=longest, pause=pause))
@@ -172,5 +174,6 @@ def _shards_of_rows(path: Path, rows: RowSet, settings: Settings) -> tuple[Shard
 def _requests(path: Path, rows: RowSet, reader: RequestReader) -> Iterator[tuple[int, Request]]:
     for row, line in rows_of(path, rows, pause=pause):
         request = reader.take(line)
-        if request is not None:
-            yield row, request
+        if request is None:
+            raise InputChanges(f"row {row} of {path.name} is not the one that was read before")
+        yield row, request

@@ -79,7 +79,8 @@ async def _submit(planned: Shard, services: Services) -> None:
         return  # listed before its own earlier turn had ended; it may be asked to wait by now
     job = await services.ledger.job(shard.job)
     file_id = shard.file_id or await _upload(shard, job, services)
-    order = _order(shard, job, file_id, services)
+    total = len(await services.ledger.shards_of(job.id))
+    order = _order(shard, job, file_id, total=total, root=services.ledger.root)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
     wait = services.settings.openai.timeout_seconds + services.settings.batches.doubt_seconds
     started = SubmitStarted(shard=shard.id, due_at=services.clock.now() + wait)
@@ -108,8 +109,8 @@ async def _upload(shard: Shard, job: Job, services: Services) -> str:
     await in_thread(_must_be_same, job, services)
     await services.ledger.record(uploaded, at=now)
     log.info("shard.uploaded", job=job.id, shard=shard.id, input_file_id=file_id, bytes=size)
-    if not job.verbatim:
-        await in_thread(remove_file, path)
+    if path == services.work.shard_file(job.id, shard.id):
+        await in_thread(remove_file, path)  # cut for this upload, and cut again if need be
     return file_id
 
 
@@ -138,17 +139,19 @@ def _must_be_same(job: Job, services: Services) -> Path:
     return dropped
 
 
-def _order(shard: Shard, job: Job, file_id: str, services: Services) -> BatchOrder:
-    description = f"{shown(job.name)}, shard {shard.number}"
+def _order(shard: Shard, job: Job, file_id: str, *, total: int, root: str) -> BatchOrder:
+    """Say in the metadata whose batch it is: how it is found again, by us and by people."""
+    place = f", shard {shard.number} of {total}"
+    name = shown(job.name)[: limits.METADATA_VALUE - len(place)]
     return BatchOrder(
         input_file_id=file_id,
         endpoint=shard.endpoint,
         completion_window=limits.COMPLETION_WINDOW,
         metadata={
-            "batchd_root": services.ledger.root,
+            "batchd_root": root,
             "batchd_job": shard.job,
             "batchd_shard": shard.id,
-            "description": description[: limits.METADATA_VALUE],
+            "description": name + place,
         },
     )
 

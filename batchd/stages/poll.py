@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from batchd.core import limits
-from batchd.core.errors import RemoteRefused, RemoteUnavailable
+from batchd.core.errors import RemoteDenied, RemoteRefused, RemoteUnavailable
 from batchd.core.events import BatchEnded, BatchSeen, Event, ShardWaits
 from batchd.core.model import Batch, BatchStatus, ShardState
 from batchd.core.pacing import backoff, files_may_still_come, poll_interval
@@ -56,6 +56,8 @@ async def _sweep(services: Services) -> None:
             await _look_singly(shard, batch_id, sightings, services)
     await services.ledger.record(*sightings.events, at=services.clock.now())
     sightings.tell()
+    if sightings.vanished and not sightings.seen:
+        await _mind_the_vanished(sightings.vanished, services)
 
 
 async def _listed(open_shards: Mapping[str, Shard], services: Services) -> dict[str, Batch]:
@@ -84,6 +86,7 @@ async def _look_singly(
         batch = await services.remote.retrieve_batch(batch_id)
     except RemoteRefused as refusal:
         # A 404 alone ends nothing: another project's key gives 404 for everything.
+        sightings.vanished.append(shard)
         sightings.wait(
             shard, "batch-vanished", str(refusal), services.settings.batches.poll_max_seconds
         )
@@ -92,6 +95,21 @@ async def _look_singly(
         sightings.wait(shard, "provider-unavailable", str(error), seconds)
     else:
         sightings.add(shard, batch)
+
+
+async def _mind_the_vanished(vanished: Sequence[Shard], services: Services) -> None:
+    """Tell a wrong key from a lost batch, when nothing at all was seen.
+
+    A lone batch whose input file is still there is lost, and is held: it is looked at again, and
+    never bought again behind a person's back. Otherwise this key sees nothing of ours.
+    """
+    lone = vanished[0]
+    if len(vanished) == 1 and lone.file_id and await services.remote.file_exists(lone.file_id):
+        return
+    raise RemoteDenied(
+        f"the provider knows nothing of {len(vanished)} open batches ({lone.batch}, ...):"
+        " is this the key of another project?"
+    )
 
 
 #: A batch of a day is looked at some 300 times: only what changes its state is told to everybody.
@@ -107,10 +125,13 @@ class _Sightings:
         self._jitter = random.random()
         self._lines: list[tuple[str, dict[str, object]]] = []
         self.events: list[Event] = []
+        self.seen = 0
+        self.vanished: list[Shard] = []
 
     def add(self, shard: Shard, batch: Batch) -> None:
         """Turn one look into an event."""
         now = self._services.clock.now()
+        self.seen += 1
         if _is_over(batch, shard, now):
             self.events.append(_ended(shard, batch, now))
             self._tell("batch.ended", shard, status=str(batch.status))

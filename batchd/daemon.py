@@ -20,8 +20,9 @@ from batchd.remote.api import Remote
 from batchd.remote.circuit import Circuit
 from batchd.remote.openai_batches import OpenAIBatches
 from batchd.runtime.clock import Clock, SystemClock
-from batchd.runtime.loop import Crew, Rest, bells_for, connect
+from batchd.runtime.loop import Crew, Rest
 from batchd.runtime.services import Services
+from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import supervise
 from batchd.settings import Settings
 from batchd.spool.folders import Folders

@@ -6,10 +6,9 @@ failure is that stage's delay, and only a broken invariant brings the house down
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import anyio
 import structlog
@@ -26,41 +25,11 @@ from batchd.core.pacing import backoff
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
 
-if TYPE_CHECKING:
-    from batchd.runtime.services import Services
-
 log = structlog.get_logger()
 
 TICK_SECONDS = 5.0  #: a lost bell costs this much at the most
 _DENIED_REST = 60.0  #: between two tries of a key that was refused: nobody mends it faster
 _MANY, _WITHIN = 5, 600.0  #: that many failures of a stage in so many seconds are ours to mend
-
-
-class Stage(Protocol):
-    """What a stage module has. Six modules have it."""
-
-    @property
-    def NAME(self) -> str:
-        """What it is called in logs."""
-        ...
-
-    @property
-    def WAKES(self) -> Sequence[str]:
-        """The stages that have something to do when this one has done something."""
-        ...
-
-    @property
-    def LIMIT(self) -> int:
-        """How many things it has in flight at once."""
-        ...
-
-    async def run_once(self, services: Services) -> int:
-        """Start what is due and not in flight; return how many things were started."""
-        ...
-
-    async def next_look(self, services: Services) -> float | None:
-        """Seconds until something may be due; None when only a bell can bring something."""
-        ...
 
 
 @dataclass(slots=True)
@@ -182,35 +151,20 @@ class _Failures:
         return seconds
 
 
-async def run_stage(stage: Stage, services: Services) -> None:
-    """Turn one stage's loop until it is cancelled."""
-    bell, crew = services.bells[stage.NAME], services.crews[stage.NAME]
-    failures = _Failures(services.clock)
+async def run_loop(
+    name: str, look: Callable[[], Awaitable[float | None]], *, crew: Crew, bell: Bell, clock: Clock
+) -> None:
+    """Turn one stage's loop until it is cancelled.
+
+    `look` starts what is due, and returns the seconds until something may be due again, or None.
+    """
+    failures = _Failures(clock)
     while True:
         try:
-            await stage.run_once(services)
-            waits = (await stage.next_look(services), crew.next_free(), TICK_SECONDS)
+            waits = (await look(), crew.next_free(), TICK_SECONDS)
             seconds = min(wait for wait in waits if wait is not None)
         except BrokenInvariant:
             raise
         except Exception as error:
-            seconds = failures.note(stage.NAME, error)
-        services.heartbeat[stage.NAME] = services.clock.monotonic()
+            seconds = failures.note(name, error)
         await bell.wait(max(seconds, 0.0))
-
-
-def bells_for(stages: Sequence[Stage], clock: Clock) -> dict[str, Bell]:
-    """Make one bell per stage."""
-    return {stage.NAME: Bell(clock) for stage in stages}
-
-
-def connect(stages: Sequence[Stage], crews: dict[str, Crew], bells: dict[str, Bell]) -> None:
-    """Let whatever a stage finishes ring its own bell and those of the stages it wakes."""
-    for stage in stages:
-        woken = [bells[name] for name in (stage.NAME, *stage.WAKES)]
-        crews[stage.NAME].on_done = partial(_ring, woken)
-
-
-def _ring(bells: Sequence[Bell]) -> None:
-    for bell in bells:
-        bell.ring()

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 import structlog
 
-from batchd.runtime.loop import Stage, run_stage
 from batchd.runtime.services import Services
+from batchd.runtime.stage import Stage, run_stage
 from batchd.runtime.watcher import watch
 
 log = structlog.get_logger()

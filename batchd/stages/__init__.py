@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batchd.runtime.loop import Stage
+from batchd.runtime.stage import Stage
 from batchd.stages import claim, collect, deliver, plan, poll, submit
 
 STAGES: tuple[Stage, ...] = (claim, plan, submit, poll, collect, deliver)

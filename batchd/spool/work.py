@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from batchd.core.errors import BrokenInvariant
+from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.core.names import is_job_id
 from batchd.core.reading import normalised
 from batchd.core.rows import RowSet
+from batchd.core.subjects import Job
 from batchd.spool.placing import PART, make_folder, move, placed, remove_folder, sync_folder
 from batchd.spool.signature import Signature, signature
 
@@ -26,6 +27,10 @@ _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to s
 _BUFFER = 1 << 20
 
 Pause = Callable[[], None]  #: called now and then in long work; raises when it is to stop
+
+
+class InputChanged(BatchdError):
+    """The dropped file is not the one that was read; the job waits until it is again."""
 
 
 class Work:
@@ -57,6 +62,17 @@ class Work:
         if len(files) > 1:
             raise BrokenInvariant(f"{inside} has {len(files)} files; a job has one")
         return files[0] if files else None
+
+    def unchanged_input(self, job: Job, *, pause: Pause) -> Path:
+        """Return the dropped file of a planned job. Raises `InputChanged` for any other."""
+        dropped = self.input(job.id)
+        if dropped is None:
+            raise InputChanged(
+                f"the dropped file of job {job.id} is gone from {self.of(job.id)}/in"
+            )
+        if not is_same(dropped, known=job.signature or "", sha256=job.sha256 or "", pause=pause):
+            raise InputChanged(f"{dropped} was changed after it had been checked; put it back")
+        return dropped
 
     def make_own(self, path: Path) -> None:
         """Copy a file that has a second name elsewhere: it could be changed through that one."""

@@ -133,9 +133,7 @@ def _fill(
     job: Job, shards: Sequence[Shard], account: Account, filling: Filling, services: Services
 ) -> None:
     """Write one line per request of the input, in its order, failed ones included."""
-    dropped = services.work.input(job.id)
-    if dropped is None:
-        raise FileNotFoundError(f"the dropped file of job {job.id} is gone from var/work")
+    dropped = services.work.unchanged_input(job, pause=pause)
     rows = RowSet()
     for shard in shards:
         rows |= shard.rows

@@ -23,7 +23,7 @@ from batchd.core.subjects import Job, Shard
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.placing import remove_file
-from batchd.spool.work import cut, is_same
+from batchd.spool.work import cut
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ async def _upload(shard: Shard, job: Job, services: Services) -> str:
     size = path.stat().st_size  # one stat
     now = services.clock.now()
     uploaded = FileUploaded(shard=shard.id, file_id=file_id, size=size, due_at=now)
-    await in_thread(_must_be_same, job, services)
+    await in_thread(services.work.unchanged_input, job, pause=pause)
     await services.ledger.record(uploaded, at=now)
     log.info("shard.uploaded", job=job.id, shard=shard.id, input_file_id=file_id, bytes=size)
     if path == services.work.shard_file(job.id, shard.id):
@@ -114,29 +114,15 @@ async def _upload(shard: Shard, job: Job, services: Services) -> str:
     return file_id
 
 
-class InputChanged(BatchdError):
-    """The dropped file is not the one that was read; nothing of it is sent until it is again."""
-
-
 def _file_of(shard: Shard, job: Job, services: Services) -> Path:
     """Return the file to upload: the dropped one as it lies, or the rows of this shard."""
-    dropped = _must_be_same(job, services)
+    dropped = services.work.unchanged_input(job, pause=pause)
     if job.verbatim and shard.round == 1:
         return dropped
     path = services.work.shard_file(job.id, shard.id)
     if not path.exists():
         cut(dropped, shard.rows, path, pause=pause)
     return path
-
-
-def _must_be_same(job: Job, services: Services) -> Path:
-    dropped = services.work.input(job.id)
-    if dropped is None:
-        raise InputChanged(f"the dropped file of job {job.id} is gone from var/work/{job.id}/in")
-    known, sha256 = job.signature or "", job.sha256 or ""
-    if not is_same(dropped, known=known, sha256=sha256, pause=pause):
-        raise InputChanged(f"{dropped} was changed after it had been checked; put it back")
-    return dropped
 
 
 def _order(shard: Shard, job: Job, file_id: str, *, total: int, root: str) -> BatchOrder:

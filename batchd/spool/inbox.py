@@ -12,11 +12,13 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
-from batchd.spool.signature import Signature, has_writer
+from batchd.core.pacing import backoff
+from batchd.spool.signature import Signature, has_writer, open_plain
 
 ENDINGS = (".jsonl", ".ndjson")
 
@@ -26,6 +28,7 @@ IGNORED = (
     "*~", "~$*", "*.swp", "4913", "~syncthing~*", "Thumbs.db", "desktop.ini", "@eaDir",
 )  # fmt: skip
 
+_SHORTEST_WAIT = 0.1  #: seconds between two looks, however impatient the settings
 _TAIL = 1 << 20  #: bytes looked at for the last line; a longer last line is judged by its brace
 
 
@@ -55,8 +58,8 @@ def look(inbox: Path, ignored: Sequence[str] = ()) -> Iterator[Found]:
         path = inbox / name
         try:
             status = path.lstat()
-        except FileNotFoundError:
-            continue  # gone since it was listed: its owner changed their mind
+        except OSError:
+            continue  # gone since it was listed, or out of reach: one file never stops the others
         if stat.S_ISREG(status.st_mode):
             yield Found(path, Signature.of(status))
 
@@ -66,6 +69,8 @@ class _Observation:
     signature: Signature
     since: float
     looks: int = 1
+    refusals: int = 0  #: how often it could not be taken, in a row
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +89,34 @@ class Settling:
         self._patience = patience
         self._seen: dict[Path, _Observation] = {}
 
-    def observe(self, found: Iterable[Found], now: float) -> list[Found]:
-        """Take one look's findings; return those that are settled, oldest first.
+    def observe(self, found: Iterable[Found], now: float, *, most: int) -> list[Found]:
+        """Take one look's findings; return at most so many that are settled, oldest first.
 
         `now` is monotonic seconds. What is no longer there is forgotten.
         """
         looked = {file.path: file for file in found}
         self._seen = {path: self._observation(file, now) for path, file in looked.items()}
-        settled = [file for path, file in looked.items() if self._is_settled(path, now)]
-        return sorted(settled, key=lambda file: (file.signature.mtime_ns, file.path))
+        quiet = [file for path, file in looked.items() if self._is_quiet(self._seen[path], now)]
+        quiet.sort(key=lambda file: (file.signature.mtime_ns, file.path))
+        # Only now are files opened, and only as many as are wanted: thirty thousand dropped at
+        # once would otherwise all be opened again for each handful that is taken.
+        return list(islice((file for file in quiet if self._is_whole(file.path, now)), most))
+
+    def put_off(self, path: Path, now: float) -> float:
+        """Note that a file could not be taken; return the seconds until it is offered again."""
+        seen = self._seen[path]
+        seen.refusals += 1
+        wait = backoff(seen.refusals)
+        seen.not_before = now + wait
+        return wait
 
     def next_look(self, now: float) -> float | None:
         """Seconds until a file may have settled; None when nothing is being waited for."""
         waits = [seen.since + self._patience.settle - now for seen in self._seen.values()]
         # A file past its quiet time that still waits (a writer, a cut line) is looked at
         # again after another one.
-        return min((w if w > 0 else self._patience.settle for w in waits), default=None)
+        again = max(self._patience.settle, _SHORTEST_WAIT)
+        return min((w if w > 0 else again for w in waits), default=None)
 
     @property
     def waiting(self) -> Mapping[Path, float]:
@@ -113,20 +130,20 @@ class Settling:
         seen.looks += 1
         return seen
 
-    def _is_settled(self, path: Path, now: float) -> bool:
-        seen, patience = self._seen[path], self._patience
-        quiet = now - seen.since
-        if seen.looks < 2 or quiet < patience.settle or has_writer(path):
+    def _is_quiet(self, seen: _Observation, now: float) -> bool:
+        patience = self._patience.settle if seen.signature.size else self._patience.empty
+        return seen.looks >= 2 and now - seen.since >= patience and now >= seen.not_before
+
+    def _is_whole(self, path: Path, now: float) -> bool:
+        if has_writer(path):
             return False
-        if not seen.signature.size:
-            return quiet >= patience.empty
-        return quiet >= patience.cut or ends_complete(path)
+        return now - self._seen[path].since >= self._patience.cut or ends_complete(path)
 
 
 def ends_complete(path: Path) -> bool:
     """Whether the last line is whole: a cut line means a copy that has not ended."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - _TAIL, 0))
             tail = file.read(_TAIL)
@@ -143,6 +160,6 @@ def ends_complete(path: Path) -> bool:
 def _is_json(line: bytes) -> bool:
     try:
         msgspec.json.decode(line.lstrip(b"\xef\xbb\xbf"))
-    except (msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):  # Latin-1 is a UnicodeDecodeError, and no MsgspecError
         return not line.strip()
     return True

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
+import stat
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 
 class Signature(NamedTuple):
@@ -41,6 +43,11 @@ def signature(path: Path) -> Signature:
     return Signature.of(path.lstat())
 
 
+def is_plain(path: Path) -> bool:
+    """Whether it is a regular file itself, and not a link to one."""
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
 def has_writer(path: Path) -> bool:
     """Whether somebody surely has the file open for writing. "Cannot tell" is no.
 
@@ -48,18 +55,33 @@ def has_writer(path: Path) -> bool:
     on file systems without leases, the kernel doesn't say.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_plain(path) as file:
+            return _lease_is_refused(file.fileno())
     except OSError:
         return False
-    try:
-        return _lease_is_refused(descriptor)
-    finally:
-        os.close(descriptor)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a regular file for reading. What was swapped for a link or a pipe since it was looked at
+    is an `OSError`: a pipe would keep us waiting for ever, a link could lead anywhere.
+    """
+    return open(path, "rb", opener=_plain_opener)
+
+
+def _plain_opener(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "no regular file", path)
 
 
 def _lease_is_refused(descriptor: int) -> bool:
     if not hasattr(fcntl, "F_SETLEASE"):
         return False  # macOS
+    # A writer who comes in this very moment breaks the lease, and the kernel tells the holder by
+    # SIGIO: whoever doesn't handle that is killed. SIGURG says the same, and is ignored.
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:

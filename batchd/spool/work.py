@@ -8,6 +8,7 @@ var/work/JOB/answers/SHARD.*      what came back, and where each row's answer li
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -21,7 +22,7 @@ from batchd.core.reading import normalised
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job
 from batchd.spool.placing import PART, make_folder, move, placed, remove_folder, sync_folder
-from batchd.spool.signature import Signature, signature
+from batchd.spool.signature import Signature, is_plain, signature
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
 _BUFFER = 1 << 20
@@ -95,9 +96,16 @@ class Work:
         """Remove what is left of a job's folder."""
         remove_folder(self.of(job))
 
+    def remove_empty(self, job: str) -> None:
+        """Remove the folder of a claim that never came to its rename; never anybody's file."""
+        with contextlib.suppress(OSError):
+            (self.of(job) / "in").rmdir()
+        with contextlib.suppress(OSError):
+            self.of(job).rmdir()
+
 
 def _is_dropped(path: Path) -> bool:
-    return path.is_file() and not path.name.endswith(PART)
+    return is_plain(path) and not path.name.endswith(PART)
 
 
 def raw_lines(path: Path, *, longest: int, pause: Pause) -> Iterator[bytes]:

@@ -6,6 +6,8 @@ unlisted folder, which is what every claim leaves for a moment.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import structlog
 from batchd.core.events import JobClaimed
 from batchd.core.names import next_job_id, shown
 from batchd.runtime.services import Services
-from batchd.runtime.threads import finish_undisturbed, in_thread
+from batchd.runtime.threads import in_thread, pause
 from batchd.spool.inbox import Found, look
+from batchd.spool.signature import open_plain, signature
 
 log = structlog.get_logger()
 
@@ -24,11 +27,16 @@ WAKES = ("plan",)
 LIMIT = 1  #: nothing is in flight here: a claim is a rename
 _AT_ONCE = 200  #: files taken before they are listed, so that a storm of files moves steadily
 
+#: Nobody's fault in particular: these delay the stage. Any other error is the one file's.
+_OF_THE_DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+
 
 async def run_once(services: Services) -> int:
     """Take the settled files, then list what is not listed."""
     settled = await in_thread(_settled, services)
-    await finish_undisturbed(_take, settled[:_AT_ONCE], await services.ledger.last_job(), services)
+    await in_thread(_take, settled, await services.ledger.last_job(), services)
     return await _list_unlisted(services)
 
 
@@ -41,22 +49,32 @@ async def next_look(services: Services) -> float | None:
 
 def _settled(services: Services) -> Sequence[Found]:
     found = look(services.folders.inbox, services.settings.inbox.ignore)
-    return services.settling.observe(found, services.clock.monotonic())
+    return services.settling.observe(found, services.clock.monotonic(), most=_AT_ONCE)
 
 
 def _take(settled: Sequence[Found], last: str | None, services: Services) -> None:
     last = max(filter(None, (last, *services.work.jobs())), default=None)
     for file in settled:
+        pause()  # between two files: each claim is whole
         last = next_job_id(services.clock.now(), last)
-        _take_one(file.path, last, services)
+        _take_one(file, last, services)
 
 
-def _take_one(dropped: Path, job: str, services: Services) -> None:
+def _take_one(file: Found, job: str, services: Services) -> None:
+    """Take one file. Where that fails, the empty folder goes with the listing."""
     try:
-        services.work.claim(dropped, job)
+        # What nobody could read in var/work stays here, where its owner sees it.
+        open_plain(file.path).close()
+        if signature(file.path) == file.signature:
+            services.work.claim(file.path, job)
     except FileNotFoundError:
-        # Its owner took it back between look and rename; the empty folder goes with the listing.
-        log.debug("claim.gone", file=shown(_name(dropped)))
+        log.debug("claim.gone", file=shown(_name(file.path)))  # its owner took it back
+    except OSError as error:
+        if error.errno in _OF_THE_DISK:
+            raise
+        seconds = services.settling.put_off(file.path, services.clock.monotonic())
+        name = shown(_name(file.path))
+        log.warning("claim.put_off", file=name, reason=str(error), again_in_seconds=seconds)
 
 
 async def _list_unlisted(services: Services) -> int:
@@ -76,7 +94,7 @@ async def _list_unlisted(services: Services) -> int:
 def _claim_of(job: str, services: Services) -> JobClaimed | None:
     dropped = services.work.input(job)
     if dropped is None:
-        services.work.remove(job)  # a claim that never came to its rename
+        services.work.remove_empty(job)  # a claim that never came to its rename
         return None
     status = dropped.stat()
     return JobClaimed(
@@ -85,4 +103,4 @@ def _claim_of(job: str, services: Services) -> JobClaimed | None:
 
 
 def _name(path: Path) -> bytes:
-    return path.name.encode("utf-8", errors="surrogateescape")
+    return os.fsencode(path.name)

@@ -1,0 +1,225 @@
+"""What in the inbox is wanted, and when it is finished."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from batchd.spool.inbox import Found, Patience, Settling, ends_complete, is_wanted, look
+
+LINE = b'{"custom_id": "a"}\n'
+
+
+@pytest.fixture
+def settling() -> Settling:
+    return Settling(Patience(settle=2.0, empty=30.0, cut=60.0))
+
+
+def seen_at(
+    settling: Settling, inbox: Path, *times: float, most: int = 100
+) -> list[str]:  # what is settled at the last of these times
+    settled: list[Found] = []
+    for time in times:
+        settled = settling.observe(look(inbox), time, most=most)
+    return [file.path.name for file in settled]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.JSONL", "a.ndjson", "-rf.jsonl", "a\nb.jsonl"])
+def test_request_files_are_wanted_whatever_their_name(name: str):
+    assert is_wanted(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.csv", "a.jsonl.part", "a.jsonl.filepart", "a.jsonl~", "~$a.jsonl", ".a.jsonl",
+        ".syncthing.a.jsonl.tmp", "~syncthing~a.jsonl", "4913", "a.jsonl.swp", ".tmp",
+    ],
+)  # fmt: skip
+def test_what_is_not_finished_or_not_for_us_is_ignored(name: str):
+    assert not is_wanted(name)
+
+
+def test_the_settings_can_ignore_more():
+    assert not is_wanted("draft-1.jsonl", ("draft-*",))
+
+
+def test_ignored_names_are_not_even_looked_at(tmp_path: Path):
+    # A name that can be listed and not be looked at: a link that leads to itself is lstat'ed
+    # without harm, so what shows it is that nothing but the wanted one comes out.
+    (tmp_path / "loop.part").symlink_to("loop.part")
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+    assert [found.path.name for found in look(tmp_path)] == ["a.jsonl"]
+
+
+def test_only_plain_files_are_found_and_nothing_else_is_opened(tmp_path: Path):
+    (tmp_path / "real.jsonl").write_bytes(LINE)
+    (tmp_path / "inside.jsonl").symlink_to("real.jsonl")
+    (tmp_path / "dangling.jsonl").symlink_to("nowhere")
+    (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
+    (tmp_path / "folder.jsonl").mkdir()
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s.jsonl"))
+        assert [found.path.name for found in look(tmp_path)] == ["real.jsonl"]
+
+
+def test_names_are_bytes(tmp_path: Path, settling: Settling):
+    odd = [b"caf\xe9.jsonl", b"a\nb.jsonl", b"-rf.jsonl", "é.jsonl".encode(), b"e\xcc\x81.jsonl"]
+    for name in odd:
+        (tmp_path / os.fsdecode(name)).write_bytes(LINE)
+    assert sorted(map(os.fsencode, seen_at(settling, tmp_path, 0.0, 5.0))) == sorted(odd)
+
+
+def test_a_file_is_settled_after_two_looks_and_its_quiet_time(tmp_path: Path, settling: Settling):
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+    assert seen_at(settling, tmp_path, 100.0) == []
+    assert seen_at(settling, tmp_path, 101.9) == []
+    assert seen_at(settling, tmp_path, 102.0) == ["a.jsonl"]
+
+
+def test_one_look_is_not_enough_however_long_ago_the_daemon_began(tmp_path: Path, settling):
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+    assert seen_at(settling, tmp_path, 1e9) == []
+
+
+def test_the_time_of_a_file_is_never_compared_with_ours(tmp_path: Path, settling: Settling):
+    for name, mtime in (("old", 0), ("young", 4_102_444_800)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_bytes(LINE)
+        os.utime(path, (mtime, mtime))
+    assert seen_at(settling, tmp_path, 0.0, 1.0) == []
+    assert seen_at(settling, tmp_path, 2.0) == ["old.jsonl", "young.jsonl"]
+
+
+def test_a_file_that_grows_is_not_settled_before_it_was_quiet(tmp_path: Path, settling: Settling):
+    path = tmp_path / "a.jsonl"
+    for second in range(10):
+        with path.open("ab") as file:
+            file.write(LINE)
+        assert seen_at(settling, tmp_path, float(second)) == []
+    assert seen_at(settling, tmp_path, 10.9) == []
+    assert seen_at(settling, tmp_path, 11.0) == ["a.jsonl"]
+
+
+def test_a_touched_or_replaced_file_begins_anew(tmp_path: Path, settling: Settling):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINE)
+    seen_at(settling, tmp_path, 0.0, 1.0)
+    os.utime(path)
+    assert seen_at(settling, tmp_path, 2.0) == []
+    (tmp_path / "b.part").write_bytes(LINE)
+    (tmp_path / "b.part").replace(path)
+    assert seen_at(settling, tmp_path, 4.0) == []
+    assert seen_at(settling, tmp_path, 6.0) == ["a.jsonl"]
+
+
+def test_a_file_that_was_gone_for_a_look_begins_anew(tmp_path: Path, settling: Settling):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINE)
+    seen_at(settling, tmp_path, 0.0)
+    path.rename(tmp_path / "away")
+    seen_at(settling, tmp_path, 1.0)
+    (tmp_path / "away").rename(path)
+    assert seen_at(settling, tmp_path, 2.0) == []
+    assert seen_at(settling, tmp_path, 4.0) == ["a.jsonl"]
+
+
+def test_an_empty_file_is_given_more_time(tmp_path: Path, settling: Settling):
+    """Finder makes the name first; the content comes seconds later (F31)."""
+    (tmp_path / "a.jsonl").touch()
+    assert seen_at(settling, tmp_path, 0.0, 29.9) == []
+    assert seen_at(settling, tmp_path, 30.0) == ["a.jsonl"]
+
+
+@pytest.mark.parametrize("tail", [b'{"custom_id": "b", "bo', b"\x00" * 4096, b'"caf\xe9'])
+def test_a_cut_last_line_is_given_more_time(tmp_path: Path, settling: Settling, tail: bytes):
+    """A copy that pauses (F34), space reserved in advance (F35), and a Latin-1 file: that one
+    once took the whole house down, for its error is no decoder's."""
+    (tmp_path / "a.jsonl").write_bytes(LINE + tail)
+    assert seen_at(settling, tmp_path, 0.0, 59.9) == []
+    assert seen_at(settling, tmp_path, 60.0) == ["a.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LINE,
+        LINE.rstrip(),
+        b"\xef\xbb\xbf" + LINE.rstrip(),
+        LINE + b"   ",
+        LINE.replace(b"\n", b"\r\n"),
+        b'{"a": "' + b"x" * (3 << 20) + b'"}',
+        LINE + b'{"a": "' + b"x" * (2 << 20) + b'"}\n',
+    ],
+)
+def test_a_whole_last_line_needs_no_line_break(tmp_path: Path, content: bytes):
+    (tmp_path / "a.jsonl").write_bytes(content)
+    assert ends_complete(tmp_path / "a.jsonl")
+
+
+def test_a_very_long_cut_line_is_judged_by_its_end(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": "' + b"x" * (3 << 20))
+    assert not ends_complete(tmp_path / "a.jsonl")
+
+
+def test_a_deeply_nested_last_line_is_no_crash(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_bytes(b"[" * 100_000)
+    assert not ends_complete(tmp_path / "a.jsonl")
+
+
+def test_a_file_that_somebody_has_open_for_writing_waits(tmp_path: Path, settling: Settling):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINE)
+    with path.open("ab"):
+        assert seen_at(settling, tmp_path, 0.0, 100.0) == []
+    assert seen_at(settling, tmp_path, 101.0) == ["a.jsonl"]
+
+
+def test_the_oldest_come_first_and_no_more_than_asked_for(tmp_path: Path, settling: Settling):
+    for number in range(5):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_bytes(LINE)
+        os.utime(path, (1000 - number, 1000 - number))
+    assert seen_at(settling, tmp_path, 0.0, 2.0, most=2) == ["4.jsonl", "3.jsonl"]
+
+
+def test_files_that_must_wait_keep_no_others_out(tmp_path: Path, settling: Settling):
+    for number in range(5):
+        (tmp_path / f"cut-{number}.jsonl").write_bytes(b"{")
+    (tmp_path / "whole.jsonl").write_bytes(LINE)
+    assert seen_at(settling, tmp_path, 0.0, 2.0, most=1) == ["whole.jsonl"]
+
+
+def test_a_file_that_could_not_be_taken_is_offered_again_later_and_later(tmp_path: Path, settling):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINE)
+    assert seen_at(settling, tmp_path, 0.0, 2.0) == ["a.jsonl"]
+    assert settling.put_off(path, 2.0) == 1.0
+    assert seen_at(settling, tmp_path, 2.9) == []
+    assert seen_at(settling, tmp_path, 3.0) == ["a.jsonl"]
+    assert settling.put_off(path, 3.0) == 2.0
+    path.chmod(0o644)
+    os.utime(path)
+    assert seen_at(settling, tmp_path, 4.0, 6.0) == ["a.jsonl"], "it was mended: a new file"
+
+
+def test_the_next_look_is_when_the_first_may_have_settled(tmp_path: Path, settling: Settling):
+    assert settling.next_look(0.0) is None
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+    seen_at(settling, tmp_path, 0.0)
+    (tmp_path / "b.jsonl").touch()
+    seen_at(settling, tmp_path, 0.5)
+    assert settling.next_look(0.5) == 1.5
+    assert settling.next_look(10.0) == 2.0
+    assert sorted(path.name for path in settling.waiting) == ["a.jsonl", "b.jsonl"]
+
+
+def test_no_patience_at_all_is_no_busy_loop(tmp_path: Path):
+    settling = Settling(Patience(settle=0.0, empty=0.0, cut=0.0))
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+    seen_at(settling, tmp_path, 0.0)
+    assert settling.next_look(0.0) == 0.1

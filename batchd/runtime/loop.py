@@ -6,6 +6,7 @@ failure is that stage's delay, and only a broken invariant brings the house down
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 5.0  #: a lost bell costs this much at the most
 _DENIED_REST = 60.0  #: between two tries of a key that was refused: nobody mends it faster
+#: A full disk or a lost connection is nobody's mistake, however often it is met.
+_PASSING = (OSError, RemoteError, sqlite3.OperationalError)
 _MANY, _WITHIN = 5, 600.0  #: that many failures of a stage in so many seconds are ours to mend
 
 
@@ -76,6 +79,19 @@ class Crew:
         """How many more things may be started."""
         return self.limit - len(self._busy)
 
+    @property
+    def reach(self) -> int:
+        """How many things to read from the ledger, the first in line first.
+
+        There is then something to do behind those in flight and those delayed: a few that fail
+        again and again would keep all others out.
+        """
+        return self.limit + len(self._busy) + len(self._delays)
+
+    def is_busy(self, key: str) -> bool:
+        """Whether a thing is in flight."""
+        return key in self._busy
+
     def is_free(self, key: str) -> bool:
         """Whether a thing is neither in flight nor delayed."""
         delay = self._delays.get(key)
@@ -121,15 +137,13 @@ class Crew:
         asked = error.retry_after_seconds if isinstance(error, RemoteUnavailable) else None
         seconds = backoff(tries, asked_for=asked)
         self._delays[key] = _Delay(tries, self._clock.monotonic() + seconds)
-        # A known error is told in its own words; an unknown one with its traceback.
-        trace = None if isinstance(error, BatchdError | OSError) else error
         log.warning(
             f"{self.name}.delayed",
             subject=key,
             reason=str(error) or type(error).__name__,
             tries=tries,
             again_in_seconds=round(seconds, 1),
-            exc_info=trace,
+            exc_info=_trace_of(error),
         )
 
 
@@ -144,11 +158,22 @@ class _Failures:
         """Note one; return the seconds to wait. Raises `BrokenInvariant` when it was one more."""
         now = self._clock.monotonic()
         self._times = [time for time in self._times if now - time < _WITHIN] + [now]
-        if len(self._times) >= _MANY and not isinstance(error, OSError | RemoteError):
+        if len(self._times) >= _MANY and not isinstance(error, _PASSING):
             raise BrokenInvariant(f"{name} failed {len(self._times)} times: {error}") from error
         seconds = min(backoff(len(self._times)), 60.0)
-        log.error("stage.failed", stage=name, again_in_seconds=seconds, exc_info=error)
+        log.error(
+            "stage.failed",
+            stage=name,
+            reason=str(error) or type(error).__name__,
+            again_in_seconds=seconds,
+            exc_info=_trace_of(error),
+        )
         return seconds
+
+
+def _trace_of(error: Exception) -> Exception | None:
+    """A known error is told in its own words; an unknown one with its traceback."""
+    return None if isinstance(error, BatchdError | OSError) else error
 
 
 async def run_loop(

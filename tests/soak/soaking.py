@@ -1,0 +1,199 @@
+"""One soak: writers, a daemon that is killed again and again, a provider that errs; the account."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.processes import Daemon, Processes, processes_in
+from tests.soak import weather
+from tests.soak.accounting import Account
+from tests.soak.weather import Weather
+from tests.soak.writers import Desk, Writing, plan
+
+SETTLE, EMPTY_GRACE = 0.5, 2.0
+SETTINGS: dict[str, Any] = {
+    "inbox__settle_seconds": SETTLE,
+    "inbox__empty_grace_seconds": EMPTY_GRACE,
+    "inbox__cut_grace_seconds": 3,
+    # After a kill, doubt ends 5 s after the call began: a call that acts after 2.5 s and is
+    # listed 0.8 s later is known by then, and a busy machine has time to be late.
+    "openai__timeout_seconds": 2,
+    "openai__stall_seconds": 2,
+    "batches__doubt_seconds": 3,
+    "batches__max_requests": 120,
+    "retries__max_attempts": 12,  # what only passes is answered in the end, whatever the weather
+    "jobs__keep_days": 0,  # tidied at once, while others may still be joining
+    "logging__max_bytes": 1_000_000_000,  # the whole log is looked through in the end
+}
+SHORTEST_LIFE, LONGEST_LIFE = 0.1, 3.0  # seconds after daemon.ready
+CALM = 180.0  #: seconds after the last kill until everything must have come to rest
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a soak is."""
+
+    files: int
+    seconds: float
+    kills: int  #: at least so many; more where the time is not over
+    seed: int
+
+
+@dataclass
+class Figures:
+    """What a soak was."""
+
+    size: Size
+    kills: int = 0
+    counts: dict[str, Any] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+    def lines(self) -> list[str]:
+        told = [f"{'seed':<24}{self.size.seed}", f"{'kills':<24}{self.kills}"]
+        told += [f"{name:<24}{value}" for name, value in self.counts.items()]
+        told += ["written:", *_table(self.notes), "faults injected:", *_table(self.faults)]
+        return told
+
+
+def _table(counts: Counter[str]) -> list[str]:
+    return [f"  {number:>7,}  {name}" for name, number in counts.most_common()]
+
+
+class SoakFailed(AssertionError):
+    """Something was lost, or came twice."""
+
+
+def soak(size: Size) -> Figures:
+    """Run one. Its folder goes where all is well, and is kept and named where it is not."""
+    folder = Path(tempfile.mkdtemp(prefix="batchd-soak-"))
+    with processes_in(folder) as processes:
+        soaking = _Soaking(size, folder, processes)
+        try:
+            soaking.run()
+            differences = soaking.account.differences()
+        except AssertionError as stuck:
+            raise SoakFailed(f"seed {size.seed}, kept in {folder}: {stuck}") from stuck
+    if differences:
+        told = "\n".join(differences)
+        raise SoakFailed(f"seed {size.seed}, kept in {folder}:\n{told}")
+    figures = soaking.figures()
+    shutil.rmtree(folder)
+    return figures
+
+
+class _Soaking:
+    """The processes and threads of one soak. Daemons are started by the thread that runs it."""
+
+    def __init__(self, size: Size, folder: Path, processes: Processes) -> None:
+        self._size, self._processes = size, processes
+        self._root = folder / "root"
+        (self._root / "inbox").mkdir(parents=True)
+        self._desk = Desk(self._root / "inbox", SETTLE, EMPTY_GRACE)
+        self._kills = 0
+        self._began = time.monotonic()
+
+    def run(self) -> None:
+        http = weather.rules(denials=True)
+        sandbox = self._processes.sandbox(batch_seconds=1, http=http, **weather.ALWAYS)
+        sky = Weather(sandbox, self._size.seed)
+        self._sandbox, self._sky = sandbox, sky
+        with ThreadPoolExecutor(max_workers=200) as others:
+            raining = others.submit(sky.run)
+            try:
+                self._live_and_die(self._start_writers(others))
+            finally:
+                sky.clear.set()
+            raining.result()
+        self._come_to_rest(self._daemon())
+        self.account = Account(self._root, self._desk, sandbox.ledger())
+
+    def figures(self) -> Figures:
+        account = self.account
+        faults = self._sky.struck + weather.strikes_of(account.ledger["calls"])
+        batches = account.ledger["batches"]
+        counts = {
+            "files": len(self._desk.dropped),
+            "folders": len(account.delivered),
+            "rejected": sum(one.is_rejected for one in account.delivered),
+            "joined": len(account.joined),
+            "batches": len(batches),
+            "requests delivered": sum(
+                one.receipt["requests"]["total"] for one in account.delivered
+            ),
+            "requests executed": account.requests_executed,
+            "calls": sum(n for call, n in account.ledger["calls"].items() if "/v1/" in call),
+            "faults of calls": sum(weather.strikes_of(account.ledger["calls"]).values()),
+            "seconds": round(time.monotonic() - self._began),
+        }
+        return Figures(self._size, self._kills, counts, faults, self._desk.notes)
+
+    def _start_writers(self, others: ThreadPoolExecutor) -> list[Future[None]]:
+        writings = plan(self._size.files, self._size.seconds * 0.9, self._size.seed)
+        return [others.submit(self._write, writing) for writing in writings]
+
+    def _write(self, writing: Writing) -> None:
+        time.sleep(max(0.0, self._began + writing.at - time.monotonic()))
+        writing.do(self._desk)
+
+    def _live_and_die(self, writers: list[Future[None]]) -> None:
+        moments = random.Random(f"kills {self._size.seed}")
+        while (
+            time.monotonic() < self._began + self._size.seconds
+            or self._kills < self._size.kills
+            or not all(writer.done() for writer in writers)
+        ):
+            daemon = self._daemon()
+            time.sleep(moments.uniform(SHORTEST_LIFE, LONGEST_LIFE))
+            self._kill(daemon)
+        for writer in writers:
+            writer.result()
+
+    def _kill(self, daemon: Daemon) -> None:
+        assert daemon.code is None, f"it left by itself\n{daemon.tail()}"
+        daemon.kill()
+        self._kills += 1
+
+    def _daemon(self) -> Daemon:
+        return self._processes.daemon(self._root, self._sandbox, **SETTINGS)
+
+    def _come_to_rest(self, daemon: Daemon) -> None:
+        """Nobody is killed any more: what is on its way arrives."""
+        wanted = len(self._desk.dropped)
+        try:
+            self._processes.wait(
+                lambda: self._is_at_rest(wanted), within=CALM, what=f"rest with {wanted} folders"
+            )
+        except AssertionError as stuck:
+            raise AssertionError(f"{stuck}\n{self._left()}") from stuck
+        assert daemon.stop() == 0
+
+    def _is_at_rest(self, wanted: int) -> bool:
+        time.sleep(0.2)  # a look is a walk through folders
+        found = [p for p in (self._root / "outbox").iterdir() if not p.name.startswith(".")]
+        return len(found) >= wanted and not any((self._root / "var" / "work").iterdir())
+
+    def _left(self) -> str:
+        parts = ("inbox", "var/work", "outbox")
+        lists = {part: sorted(p.name for p in (self._root / part).iterdir()) for part in parts}
+        lists["outbox"] = [name for name in lists["outbox"] if name.startswith(".")]
+        return "\n".join(f"{part}: {names}" for part, names in lists.items())
+
+
+Say = Callable[[str], None]
+
+
+def run_and_tell(size: Size, say: Say) -> None:
+    """Say the seed at once, and the figures in the end."""
+    say(f"soak: {size}")
+    for line in soak(size).lines():
+        say(line)

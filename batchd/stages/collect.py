@@ -15,6 +15,7 @@ from batchd.core.index import Source
 from batchd.core.model import BatchError, BatchStatus, ShardState
 from batchd.core.pacing import backoff
 from batchd.core.reading import custom_id_of
+from batchd.core.reasons import ReasonCode
 from batchd.core.rounds import attempts_before
 from batchd.core.subjects import Job, Shard
 from batchd.core.verdicts import (
@@ -88,10 +89,12 @@ async def _replaced(shard: Shard, services: Services) -> bool:
     """Give the members of a batch that did not even begin to a new shard, where that may help."""
     match judge_failed_batch(shard.errors):
         case Failure.NO_ROOM:
-            reason, keep_file, wait = "no-room", True, _ROOM_WAIT + backoff(shard.tries + 1)
+            reason, keep_file = ReasonCode.NO_ROOM, True
+            wait = _ROOM_WAIT + backoff(shard.tries + 1)
         case Failure.FILE_UNSEEN if shard.tries < services.settings.retries.max_attempts:
             # The provider may say so of a file it has (reference B.3): the file is not at fault.
-            reason, keep_file, wait = "file-unseen", shard.tries == 0, backoff(shard.tries + 2)
+            reason, keep_file = ReasonCode.FILE_UNSEEN, shard.tries == 0
+            wait = backoff(shard.tries + 2)
         case _:
             return False
     now = services.clock.now()

@@ -13,6 +13,7 @@ from batchd.core.errors import RemoteDenied, RemoteRefused, RemoteUnavailable
 from batchd.core.events import BatchEnded, BatchSeen, Event, ShardWaits
 from batchd.core.model import Batch, BatchStatus, ShardState
 from batchd.core.pacing import backoff, files_may_still_come, poll_interval
+from batchd.core.reasons import ReasonCode
 from batchd.core.subjects import Shard
 from batchd.runtime.services import Services
 
@@ -88,11 +89,14 @@ async def _look_singly(
         # A 404 alone ends nothing: another project's key gives 404 for everything.
         sightings.vanished.append(shard)
         sightings.wait(
-            shard, "batch-vanished", str(refusal), services.settings.batches.poll_max_seconds
+            shard,
+            ReasonCode.BATCH_VANISHED,
+            str(refusal),
+            services.settings.batches.poll_max_seconds,
         )
     except RemoteUnavailable as error:
         seconds = backoff(1, asked_for=error.retry_after_seconds)
-        sightings.wait(shard, "provider-unavailable", str(error), seconds)
+        sightings.wait(shard, ReasonCode.PROVIDER_UNAVAILABLE, str(error), seconds)
     else:
         sightings.add(shard, batch)
 
@@ -153,7 +157,7 @@ class _Sightings:
         elif batch.counts != shard.counts:
             self._tell("batch.progress", shard, **counts)
 
-    def wait(self, shard: Shard, reason: str, text: str, seconds: float) -> None:
+    def wait(self, shard: Shard, reason: ReasonCode, text: str, seconds: float) -> None:
         """Note that a batch could not be looked at."""
         due_at = self._services.clock.now() + seconds
         self.events.append(ShardWaits(shard=shard.id, reason=reason, text=text, due_at=due_at))

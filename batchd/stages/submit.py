@@ -19,6 +19,7 @@ from batchd.core.events import (
 from batchd.core.model import Batch, BatchError, BatchOrder, ShardState
 from batchd.core.names import shown
 from batchd.core.pacing import backoff, has_room
+from batchd.core.reasons import ReasonCode
 from batchd.core.subjects import Job, Shard
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
@@ -90,7 +91,7 @@ async def _submit(planned: Shard, services: Services) -> None:
     except RemoteRefused as refusal:
         await _refused(shard, refusal, services)
     except RemoteDenied as denial:
-        await _defer(shard, "denied", denial, services)
+        await _defer(shard, ReasonCode.DENIED, denial, services)
         raise
     except RemoteUnavailable as error:
         await _unavailable(shard, error, services)
@@ -154,7 +155,7 @@ async def _refused(shard: Shard, refusal: RemoteRefused, services: Services) -> 
     """A definite no; but a file just uploaded may only not be seen yet (reference E.3)."""
     if "Cannot find file" in str(refusal):
         again = shard.tries + 1 >= _UPLOAD_AGAIN_AFTER
-        await _defer(shard, "file-unseen", refusal, services, upload_again=again)
+        await _defer(shard, ReasonCode.FILE_UNSEEN, refusal, services, upload_again=again)
         return
     error = BatchError(code=refusal.code, message=str(refusal))
     now = services.clock.now()
@@ -164,14 +165,14 @@ async def _refused(shard: Shard, refusal: RemoteRefused, services: Services) -> 
 
 async def _unavailable(shard: Shard, error: RemoteUnavailable, services: Services) -> None:
     if error.may_have_happened:
-        await _doubt(shard, "doubt", error, services)
+        await _doubt(shard, ReasonCode.DOUBT, error, services)
     else:
-        await _defer(shard, "provider-unavailable", error, services)
+        await _defer(shard, ReasonCode.PROVIDER_UNAVAILABLE, error, services)
 
 
 async def _defer(
     shard: Shard,
-    reason: str,
+    reason: ReasonCode,
     error: BatchdError,
     services: Services,
     *,
@@ -196,7 +197,7 @@ async def _defer(
     )
 
 
-async def _doubt(shard: Shard, reason: str, error: BatchdError, services: Services) -> None:
+async def _doubt(shard: Shard, reason: ReasonCode, error: BatchdError, services: Services) -> None:
     """Nobody knows whether there is a batch now; it is asked for when it would be listed."""
     now = services.clock.now()
     wait = services.settings.batches.doubt_seconds
@@ -219,14 +220,14 @@ async def _ask(shard: Shard, services: Services) -> None:
         batch = await _find(shard, services)
     except (RemoteRefused, _ListWithoutEnd) as error:
         # Never guessed: a wrong "no" is a second bill.
-        await _doubt(shard, "doubt-unsettled", error, services)
+        await _doubt(shard, ReasonCode.DOUBT_UNSETTLED, error, services)
         return
     if batch is not None:
         await _opened(shard, batch, services)
         return
     now = services.clock.now()
     nothing = "the provider lists no batch for this shard"
-    deferred = SubmitDeferred(shard=shard.id, reason="not-there", text=nothing, due_at=now)
+    deferred = SubmitDeferred(shard=shard.id, reason=ReasonCode.NOT_THERE, text=nothing, due_at=now)
     await services.ledger.record(deferred, at=now)
     log.info("submit.not_there", job=shard.job, shard=shard.id)
 

@@ -1,0 +1,241 @@
+"""Why a file or a job is where it is: a closed list of codes, each with a sentence and the way out.
+
+The codes are what the ledger keeps and what every command, JSON answer and log line says; they are
+never renamed. `docs/reasons.md` lists them, and a test keeps it equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from batchd.core.words import in_words
+
+
+class Standing(StrEnum):
+    """The few kinds of reasons; every path and every job has exactly one."""
+
+    WAITING = "waiting"  #: in the inbox, and to be taken
+    IGNORED = "ignored"  #: in the inbox, and never taken as it is
+    CLAIMED = "claimed"  #: a job on its way, that needs nobody
+    HELD = "held"  #: a job that somebody must look at
+    REJECTED = "rejected"  #: the sender must mend it
+    DONE = "done"  #: its folder has appeared in the outbox
+    ELSEWHERE = "elsewhere"  #: neither a dropped file nor a job
+
+
+class ReasonCode(StrEnum):
+    """The closed list. The comment says why a code stands apart from its neighbours."""
+
+    # Files in the inbox that will be taken
+    NEW = "new"  #: it came, or changed, after the daemon's last look
+    GROWING = "growing"  #: seen changing: a copy is under way
+    SETTLING = "settling"  #: quiet, but not for long enough
+    EMPTY = "empty"  #: Finder and `touch` make the name first: the content may still come
+    LAST_LINE_CUT = "last-line-cut"  #: what a copy that has not ended looks like
+    OPEN_WRITER = "open-writer"  #: the kernel says that somebody has it open for writing
+    NO_PERMISSION = "no-permission"  #: a person must act, and it is no fault of the content
+    QUEUE_FULL = "queue-full"  #: back-pressure: enough is on its way
+    DISK_LOW = "disk-low"  #: intake rests, everything else goes on
+    READY = "ready"  #: settled: the very next look takes it
+    NOT_LOOKED = "not-looked"  #: the daemon runs, but cannot list the inbox
+    NOT_RUNNING = "not-running"  #: nobody is there to take it
+
+    # Files in the inbox that stay there
+    NOT_WANTED_NAME = "not-wanted-name"  #: another ending than ours
+    TEMPORARY_NAME = "temporary-name"  #: how programs name what is not finished, or not for us
+    IGNORED_NAME = "ignored-name"  #: the operator's own pattern
+    HIDDEN = "hidden"  #: a name that begins with a dot is nobody's
+    STAGING = "staging"  #: where programs write before they rename
+    DIRECTORY = "directory"  #: only files are taken
+    SYMLINK = "symlink"  #: following one could take what lies outside
+    SPECIAL_FILE = "special-file"  #: reading a pipe or a device may never end
+    SUBFOLDER_WITHOUT_TASK = "subfolder-without-task"  #: a subfolder is a task, and this is none
+
+    # Jobs, from claim to delivery
+    UNLISTED = "unlisted"  #: between the rename and the ledger
+    READING = "reading"  #: nothing is sent before every line is read
+    JOINED = "joined"  #: the same file is on its way, and is paid for once
+    UPLOADING = "uploading"  #: it has room and is due: it is being sent, or is next
+    WAITING_FOR_ROOM = "waiting-for-room"  #: enough batches are open
+    WAITING_FOR_TOKENS = "waiting-for-tokens"  #: the account's queue limit for the model
+    SUBMITTING = "submitting"  #: the call that creates the batch is under way
+    DOUBT = "doubt"  #: that call broke, and only the provider knows
+    NOT_THERE = "not-there"  #: the provider was asked: no batch, so it is sent again
+    PROVIDER_UNAVAILABLE = "provider-unavailable"  #: time will help
+    DENIED = "denied"  #: key, quota or billing: nothing is rejected for it
+    FILE_UNSEEN = "file-unseen"  #: the provider does not find the file that it has
+    NO_ROOM = "no-room"  #: the provider's own word for a full queue
+    AT_THE_PROVIDER = "at-the-provider"  #: the long, ordinary wait
+    COLLECTING = "collecting"  #: the batch has ended, its answers are fetched
+    PLANNING_AGAIN = "planning-again"  #: what may pass is put together for another round
+    BUILDING = "building"  #: every request has its last word
+    PUBLISHING = "publishing"  #: the folder is complete, and about to appear
+
+    # Jobs that a person must look at
+    DOUBT_UNSETTLED = "doubt-unsettled"  #: the provider cannot say, and a guess could pay twice
+    BATCH_VANISHED = "batch-vanished"  #: a 404 alone ends nothing
+    INPUT_CHANGED = "input-changed"  #: what was checked is not what lies there
+    INPUT_MISSING = "input-missing"  #: somebody took it out of var/work
+
+    # Ends
+    REJECTED = "rejected"  #: something in the file must be mended; it cost nothing
+    DELIVERED = "delivered"  #: the folder is in the outbox
+    TAKEN_AWAY = "taken-away"  #: it was delivered, and its reader has moved it
+
+    # Neither a dropped file nor a job
+    OWN = "own"  #: a folder or file that batchd needs
+    FOREIGN = "foreign"  #: below the root, and not from batchd
+    OUTSIDE = "outside"  #: not below the root
+    UNKNOWN = "unknown"  #: neither there nor in the ledger
+
+
+class Told(NamedTuple):
+    """What is said of a code: facts stand in braces, and end with their unit."""
+
+    standing: Standing
+    sentence: str
+    setting: str | None = None  #: the one to look at when it should be otherwise
+
+
+_WAITING, _IGNORED, _CLAIMED, _HELD = list(Standing)[:4]
+_REJECTED, _DONE, _ELSEWHERE = list(Standing)[4:]
+_C = ReasonCode
+
+# One entry, two or three lines: the formatter would make five of them, and a list no one reads.
+# fmt: off
+TOLD: Mapping[ReasonCode, Told] = {
+    _C.NEW: Told(_WAITING, "the daemon looks at the inbox every {scan_seconds}, and has not yet seen"
+        " it as it is now", "inbox.scan_seconds"),
+    _C.GROWING: Told(_WAITING, "it is {size_bytes} and still changing; it is taken once it has been"
+        " quiet for {settle_seconds}", "inbox.settle_seconds"),
+    _C.SETTLING: Told(_WAITING, "it has been quiet for {quiet_seconds}; it is taken after"
+        " {settle_seconds}", "inbox.settle_seconds"),
+    _C.EMPTY: Told(_WAITING, "it is empty, and may still be filled; if not, it is rejected after"
+        " {grace_seconds}", "inbox.empty_grace_seconds"),
+    _C.LAST_LINE_CUT: Told(_WAITING, "its last line is cut off, as in an unfinished copy; finish it,"
+        " or it is rejected after {grace_seconds}", "inbox.cut_grace_seconds"),
+    _C.OPEN_WRITER: Told(_WAITING, "a program has it open for writing; it is taken when that program"
+        " closes it"),
+    _C.NO_PERMISSION: Told(_WAITING, "it may not be read (owner {owner}, mode {mode}); it is taken"
+        " after chmod g+r, or chmod a+r"),
+    _C.QUEUE_FULL: Told(_WAITING, "as many jobs are on their way as are allowed; the oldest file is"
+        " taken when one is delivered", "inbox.max_claimed"),
+    _C.DISK_LOW: Told(_WAITING, "the disk is nearly full and nothing is taken; make room, and it is"
+        " taken by itself", "folders.min_free_bytes"),
+    _C.READY: Told(_WAITING, "it is complete, and the next look takes it", "inbox.scan_seconds"),
+    _C.NOT_LOOKED: Told(_WAITING, "the daemon runs, but has not listed the inbox for"
+        " {silent_seconds}; var/log/batchd.jsonl says why", "inbox.scan_seconds"),
+    _C.NOT_RUNNING: Told(_WAITING, "the daemon is not running; start it (batchd run) and it is taken"),
+
+    _C.NOT_WANTED_NAME: Told(_IGNORED, "its name does not end like {wanted}; rename it, and it is"
+        " taken"),
+    _C.TEMPORARY_NAME: Told(_IGNORED, "its name matches {pattern}, like something unfinished or"
+        " private; rename it, and it is taken"),
+    _C.IGNORED_NAME: Told(_IGNORED, "its name matches {pattern}, which is to be left alone; rename"
+        " it, or take the pattern out", "inbox.ignore"),
+    _C.HIDDEN: Told(_IGNORED, "its name begins with a dot, and such files are left alone; rename it,"
+        " and it is taken"),
+    _C.STAGING: Told(_IGNORED, "it lies where programs write; rename it into inbox/, and it is taken"),
+    _C.DIRECTORY: Told(_IGNORED, "it is a folder, and only files are taken; move what is in it into"
+        " inbox/"),
+    _C.SYMLINK: Told(_IGNORED, "it is a symbolic link, and links are never followed; put the file"
+        " itself there"),
+    _C.SPECIAL_FILE: Told(_IGNORED, "it is a pipe, a socket or a device, and such are never opened;"
+        " put a file there"),
+    _C.SUBFOLDER_WITHOUT_TASK: Told(_IGNORED, "it lies in inbox/{subfolder}/, and there is no task"
+        " of that name; move it into inbox/ itself"),
+
+    _C.UNLISTED: Told(_CLAIMED, "it left the inbox as job {job}, and the daemon's next look writes"
+        " it into the ledger"),
+    _C.READING: Told(_CLAIMED, "it is read line by line, or waits for that; nothing is sent before"
+        " every line is read"),
+    _C.JOINED: Told(_CLAIMED, "its content is that of job {first}, which is on its way; it gets the"
+        " same answers", "inbox.identical"),
+    _C.UPLOADING: Told(_CLAIMED, "{shard} is being sent, or is next"),
+    _C.WAITING_FOR_ROOM: Told(_CLAIMED, "{open_batches} batches are open and {max_open} are allowed;"
+        " {shard} is sent when one ends", "batches.max_open"),
+    _C.WAITING_FOR_TOKENS: Told(_CLAIMED, "{queued_tokens} tokens of {model} are queued and"
+        " {limit_tokens} are allowed; {shard} is sent when some are done", "batches.enqueued_tokens"),
+    _C.SUBMITTING: Told(_CLAIMED, "the batch of {shard} is being created; if no answer comes, the"
+        " provider is asked about it {again_seconds}"),
+    _C.DOUBT: Told(_CLAIMED, "a call for {shard} broke ({text}), and only the provider knows whether"
+        " there is a batch; it is asked {again_seconds}", "batches.doubt_seconds"),
+    _C.NOT_THERE: Told(_CLAIMED, "a call for {shard} broke, and the provider has no batch for it; it"
+        " is sent again"),
+    _C.PROVIDER_UNAVAILABLE: Told(_CLAIMED, "the provider did not take or answer the call for"
+        " {shard} ({text}); tried again {again_seconds}"),
+    _C.DENIED: Told(_CLAIMED, "the provider refuses the key, the quota or the billing ({text}); mend"
+        " it there, and it goes on by itself", "openai.api_key_file"),
+    _C.FILE_UNSEEN: Told(_CLAIMED, "the provider does not find the uploaded file of {shard} yet;"
+        " tried again {again_seconds}"),
+    _C.NO_ROOM: Told(_CLAIMED, "the provider's queue for {model} is full ({text}); {shard} is tried"
+        " again {again_seconds}", "batches.enqueued_tokens"),
+    _C.AT_THE_PROVIDER: Told(_CLAIMED, "batch {batch} is {status}: {completed} of {requests}"
+        " requests, open for {open_seconds}", "batches.poll_max_seconds"),
+    _C.COLLECTING: Told(_CLAIMED, "batch {batch} has ended ({status}), and its answers are being"
+        " fetched"),
+    _C.PLANNING_AGAIN: Told(_CLAIMED, "the requests that may still succeed are put together for"
+        " round {round}", "retries.max_attempts"),
+    _C.BUILDING: Told(_CLAIMED, "every request has its last word; the folder is being built"),
+    _C.PUBLISHING: Told(_CLAIMED, "outbox/{folder} is complete, and about to appear"),
+
+    _C.DOUBT_UNSETTLED: Told(_HELD, "the provider cannot say whether {shard} has a batch ({text});"
+        " look for it there, for sending it again could pay twice"),
+    _C.BATCH_VANISHED: Told(_HELD, "the provider says there is no batch {batch} ({text}); is this"
+        " the key of its project? It is asked again {again_seconds}", "openai.api_key_file"),
+    _C.INPUT_CHANGED: Told(_HELD, "its file was changed in var/work after it had been checked; put"
+        " back what was dropped"),
+    _C.INPUT_MISSING: Told(_HELD, "its file is gone from var/work/{job}/in; put it back"),
+
+    _C.REJECTED: Told(_REJECTED, "it was rejected ({problem}) and cost nothing: error.txt in"
+        " {where} says what to mend; then drop it again"),
+    _C.DELIVERED: Told(_DONE, "outbox/{folder} is there ({outcome})"),
+    _C.TAKEN_AWAY: Told(_DONE, "outbox/{folder} appeared ({outcome}), and somebody has taken it away"),
+
+    _C.OWN: Told(_ELSEWHERE, "this is batchd's own; files are dropped into inbox/"),
+    _C.FOREIGN: Told(_ELSEWHERE, "it is not from batchd, and is left alone; files are dropped into"
+        " inbox/"),
+    _C.OUTSIDE: Told(_ELSEWHERE, "it does not lie below {root}; files are dropped into inbox/ there",
+        "folders.root"),
+    _C.UNKNOWN: Told(_ELSEWHERE, "nothing of that name is there, and the ledger has no such job"),
+}
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One code with its facts."""
+
+    code: ReasonCode
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> Standing:
+        """What kind of reason it is."""
+        return TOLD[self.code].standing
+
+    @property
+    def setting(self) -> str | None:
+        """The setting it depends on."""
+        return TOLD[self.code].setting
+
+    @property
+    def sentence(self) -> str:
+        """The sentence with its facts in it; what is not known is a question mark."""
+        return TOLD[self.code].sentence.format_map(_InWords(self.facts))
+
+
+def because(code: ReasonCode, **facts: object) -> Reason:
+    """Make a reason."""
+    return Reason(code, facts)
+
+
+class _InWords(dict[str, str]):
+    def __init__(self, facts: Mapping[str, object]) -> None:
+        super().__init__({name: in_words(name, fact) for name, fact in facts.items()})
+
+    def __missing__(self, name: str) -> str:
+        return "?"

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import structlog
 
 from batchd.core import limits
-from batchd.core.errors import BatchdError, RemoteDenied, RemoteRefused, RemoteUnavailable
+from batchd.core.errors import (
+    BatchdError,
+    RemoteDenied,
+    RemoteError,
+    RemoteRefused,
+    RemoteUnavailable,
+)
 from batchd.core.events import (
     BatchOpened,
     FileUploaded,
@@ -16,7 +23,7 @@ from batchd.core.events import (
     SubmitRefused,
     SubmitStarted,
 )
-from batchd.core.model import Batch, BatchError, BatchOrder, ShardState
+from batchd.core.model import Batch, BatchError, BatchOrder, BatchPage, ShardState
 from batchd.core.names import shown
 from batchd.core.pacing import backoff, has_room
 from batchd.core.reasons import ReasonCode
@@ -33,7 +40,10 @@ WAKES = ("poll", "collect")
 LIMIT = 4  #: shards on their way at once: uploads share one line
 _BEFORE = 600.0  #: seconds a provider's clock may be behind ours when we look for a lost batch
 _MANY_PAGES = 100  #: pages of a list that doesn't end are no answer
-_UPLOAD_AGAIN_AFTER = 3  #: tries with a file the provider doesn't find before it is sent anew
+_MANY_PLANNED = 1000  #: planned shards looked through for those that there is room for
+_UPLOAD_AGAIN_EVERY = 3  #: tries with a file the provider doesn't find before it is sent anew
+#: What a file is refused with. A 404 or 405 speaks of the address, which is the operator's.
+_OF_THE_FILE = frozenset({400, 413, 415, 422})
 
 
 async def run_once(services: Services) -> int:
@@ -41,7 +51,8 @@ async def run_once(services: Services) -> int:
     if services.rest.is_on:
         return 0
     now = services.clock.now()
-    doubtful = await services.ledger.shards_due(ShardState.SUBMITTING, now=now, most=LIMIT)
+    reach = services.crews[NAME].reach
+    doubtful = await services.ledger.shards_due(ShardState.SUBMITTING, now=now, most=reach)
     started = [services.start(NAME, shard.id, _ask, shard, services) for shard in doubtful]
     for shard in await _with_room(services, now):
         started.append(services.start(NAME, shard.id, _submit, shard, services))
@@ -57,21 +68,23 @@ async def next_look(services: Services) -> float | None:
 
 async def _with_room(services: Services, now: float) -> list[Shard]:
     """Choose planned shards that fit the account: batches open at once, tokens enqueued."""
-    batches = services.settings.batches
+    batches, crew = services.settings.batches, services.crews[NAME]
     live, enqueued = await services.ledger.live_at_provider()
+    if not crew.room or live >= batches.max_open:
+        return []
+    planned = await services.ledger.shards_to_submit(now=now, most=_MANY_PLANNED)
+    # On their way, though the ledger doesn't say so before the upload has ended.
+    for shard in (shard for shard in planned if crew.is_busy(shard.id)):
+        live += 1
+        enqueued[shard.model] = enqueued.get(shard.model, 0) + shard.tokens
     chosen: list[Shard] = []
-    for shard in await services.ledger.shards_to_submit(now=now, most=LIMIT * 8):
-        fits = has_room(
-            shard.tokens, shard.model, enqueued=enqueued, limits=batches.enqueued_tokens
-        )
-        if (
-            live + len(chosen) < batches.max_open
-            and fits
-            and services.crews[NAME].is_free(shard.id)
-        ):
+    for shard in (shard for shard in planned if crew.is_free(shard.id)):
+        if len(chosen) == crew.room or live + len(chosen) >= batches.max_open:
+            break
+        if has_room(shard.tokens, shard.model, enqueued=enqueued, limits=batches.enqueued_tokens):
             chosen.append(shard)
             enqueued[shard.model] = enqueued.get(shard.model, 0) + shard.tokens
-    return chosen[: services.crews[NAME].room]
+    return chosen
 
 
 async def _submit(planned: Shard, services: Services) -> None:
@@ -79,12 +92,17 @@ async def _submit(planned: Shard, services: Services) -> None:
     if shard != planned:
         return  # listed before its own earlier turn had ended; it may be asked to wait by now
     job = await services.ledger.job(shard.job)
-    file_id = shard.file_id or await _upload(shard, job, services)
+    try:
+        file_id = shard.file_id or await _upload(shard, job, services)
+    except RemoteRefused as refusal:
+        if refusal.status not in _OF_THE_FILE:
+            raise
+        await _end(shard, refusal, services, _started(shard, services))
+        return
     total = len(await services.ledger.shards_of(job.id))
     order = _order(shard, job, file_id, total=total, root=services.ledger.root)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
-    wait = services.settings.openai.timeout_seconds + services.settings.batches.doubt_seconds
-    started = SubmitStarted(shard=shard.id, due_at=services.clock.now() + wait)
+    started = _started(shard, services)
     await services.ledger.record(started, at=services.clock.now())
     try:
         batch = await services.remote.create_batch(order)
@@ -97,6 +115,11 @@ async def _submit(planned: Shard, services: Services) -> None:
         await _unavailable(shard, error, services)
     else:
         await _opened(shard, batch, services)
+
+
+def _started(shard: Shard, services: Services) -> SubmitStarted:
+    wait = services.settings.openai.timeout_seconds + services.settings.batches.doubt_seconds
+    return SubmitStarted(shard=shard.id, due_at=services.clock.now() + wait)
 
 
 async def _upload(shard: Shard, job: Job, services: Services) -> str:
@@ -121,8 +144,8 @@ def _file_of(shard: Shard, job: Job, services: Services) -> Path:
     if job.verbatim and shard.round == 1:
         return dropped
     path = services.work.shard_file(job.id, shard.id)
-    if not path.exists():
-        cut(dropped, shard.rows, path, pause=pause)
+    # Cut anew each time: what an earlier try left may come from a file that was changed meanwhile.
+    cut(dropped, shard.rows, path, pause=pause)
     return path
 
 
@@ -153,13 +176,30 @@ async def _opened(shard: Shard, batch: Batch, services: Services) -> None:
 
 async def _refused(shard: Shard, refusal: RemoteRefused, services: Services) -> None:
     """A definite no; but a file just uploaded may only not be seen yet (reference E.3)."""
-    if "Cannot find file" in str(refusal):
-        again = shard.tries + 1 >= _UPLOAD_AGAIN_AFTER
-        await _defer(shard, ReasonCode.FILE_UNSEEN, refusal, services, upload_again=again)
+    if "Cannot find file" not in str(refusal):
+        await _end(shard, refusal, services)
         return
+    file_id = (await services.ledger.shard(shard.id)).file_id
+    again = (shard.tries + 1) % _UPLOAD_AGAIN_EVERY == 0 or not await _may_exist(file_id, services)
+    await _defer(shard, ReasonCode.FILE_UNSEEN, refusal, services, upload_again=again)
+
+
+async def _may_exist(file_id: str | None, services: Services) -> bool:
+    """Whether it is worth waiting for a file that the provider said it can't find (B.3)."""
+    try:
+        return file_id is not None and await services.remote.file_exists(file_id)
+    except RemoteError:
+        return True  # the next try will tell
+
+
+async def _end(
+    shard: Shard, refusal: RemoteRefused, services: Services, *before: SubmitStarted
+) -> None:
+    """Nothing will help: collect judges its requests, as after any other end."""
     error = BatchError(code=refusal.code, message=str(refusal))
     now = services.clock.now()
-    await services.ledger.record(SubmitRefused(shard=shard.id, errors=(error,), due_at=now), at=now)
+    refused = SubmitRefused(shard=shard.id, errors=(error,), due_at=now)
+    await services.ledger.record(*before, refused, at=now)
     log.warning("batch.refused", job=shard.job, shard=shard.id, reason=str(refusal))
 
 
@@ -197,10 +237,18 @@ async def _defer(
     )
 
 
-async def _doubt(shard: Shard, reason: ReasonCode, error: BatchdError, services: Services) -> None:
+async def _doubt(
+    shard: Shard,
+    reason: ReasonCode,
+    error: BatchdError,
+    services: Services,
+    *,
+    at_least: float = 0.0,
+) -> None:
     """Nobody knows whether there is a batch now; it is asked for when it would be listed."""
     now = services.clock.now()
-    wait = services.settings.batches.doubt_seconds
+    asked = getattr(error, "retry_after_seconds", None)
+    wait = max(services.settings.batches.doubt_seconds, asked or 0.0, at_least)
     doubted = SubmitDoubted(shard=shard.id, reason=reason, text=str(error), due_at=now + wait)
     await services.ledger.record(doubted, at=now)
     log.warning(
@@ -220,7 +268,8 @@ async def _ask(shard: Shard, services: Services) -> None:
         batch = await _find(shard, services)
     except (RemoteRefused, _ListWithoutEnd) as error:
         # Never guessed: a wrong "no" is a second bill.
-        await _doubt(shard, ReasonCode.DOUBT_UNSETTLED, error, services)
+        longest = services.settings.batches.poll_max_seconds
+        await _doubt(shard, ReasonCode.DOUBT_UNSETTLED, error, services, at_least=longest)
         return
     if batch is not None:
         await _opened(shard, batch, services)
@@ -238,26 +287,52 @@ class _ListWithoutEnd(BatchdError):
 
 async def _find(shard: Shard, services: Services) -> Batch | None:
     """Page through the provider's list, newest first, back to before the call."""
-    oldest = (shard.submit_started_at or 0.0) - _BEFORE
+    walk = _Walk(oldest=(shard.submit_started_at or 0.0) - _BEFORE)
     after: str | None = None
     for _ in range(_MANY_PAGES):
         page = await services.remote.list_batches(after=after)
         for batch in page.batches:
             if await _is_ours(batch, shard, services):
                 return batch
-        older = page.batches and all((b.created_at or oldest) < oldest for b in page.batches)
-        if older or not page.has_more or not page.batches:
+        if not page.has_more or not page.batches or walk.is_far_enough(page):
             return None
         after = page.batches[-1].id
     raise _ListWithoutEnd(f"the provider's list did not end after {_MANY_PAGES} pages")
 
 
+class _Walk:
+    """Knows when a list was walked far enough back to say that something is not in it.
+
+    No reference promises an order. So what is old ends the walk only where everything so far came
+    newest first, and one page later: a wrong "not there" is a second bill.
+    """
+
+    def __init__(self, *, oldest: float) -> None:
+        self._oldest = oldest
+        self._last = math.inf
+        self._newest_first = True
+        self._old_pages = 0
+
+    def is_far_enough(self, page: BatchPage) -> bool:
+        """Take the next page; whether the batch can't be on those behind it."""
+        times = [batch.created_at for batch in page.batches]
+        for time in times:
+            self._newest_first &= time is not None and time <= self._last
+            self._last = self._last if time is None else time
+        self._old_pages += all(time is not None and time < self._oldest for time in times)
+        return self._newest_first and self._old_pages > 1
+
+
 async def _is_ours(batch: Batch, shard: Shard, services: Services) -> bool:
-    """Match by metadata or by input file; a batch that another shard holds never matches."""
-    metadata = batch.metadata
-    named = (metadata.get("batchd_root"), metadata.get("batchd_shard"))
-    same_name = named == (services.ledger.root, shard.id)
-    same_file = shard.file_id is not None and batch.input_file_id == shard.file_id
-    if not (same_name or same_file):
+    """Match by metadata, or by input file where a server drops the metadata.
+
+    A batch that another shard holds never matches.
+    """
+    named = (batch.metadata.get("batchd_root"), batch.metadata.get("batchd_shard"))
+    if named == (None, None):
+        matches = shard.file_id is not None and batch.input_file_id == shard.file_id
+    else:
+        matches = named == (services.ledger.root, shard.id)
+    if not matches:
         return False
     return await services.ledger.batch_holder(batch.id) in (None, shard.id)

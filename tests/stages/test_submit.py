@@ -1,0 +1,417 @@
+"""PLANNED -> SUBMITTING -> OPEN: what costs money, and every doubt about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+
+from batchd.core.errors import RemoteRefused, RemoteUnavailable
+from batchd.core.model import Batch, BatchOrder, BatchPage, BatchStatus, JobState, ShardState
+from batchd.stages import collect, plan, submit
+from tests.fakes.clock import FakeClock
+from tests.fakes.remote import FakeRemote
+from tests.houses import delivered, drop, live, open_services, read_lines, request, requests
+from tests.stages.steps import only_shard, opened, planned, step
+
+UNSEEN = RemoteRefused(
+    "create batch: the provider answered 400: Cannot find file file-1, or organization org-1"
+    " does not have access to it.",
+    status=400,
+)
+
+
+class OddList(FakeRemote):
+    """A provider whose list is what a test makes of it."""
+
+    pages: tuple[BatchPage, ...] = ()
+    asked: int = 0
+
+    async def list_batches(self, *, after: str | None = None) -> BatchPage:
+        self.asked += 1
+        return self.pages[min(self.asked, len(self.pages)) - 1]
+
+
+class Forgetful(FakeRemote):
+    """A server that drops the metadata."""
+
+    async def create_batch(self, order: BatchOrder) -> Batch:
+        return await super().create_batch(replace(order, metadata={}))
+
+
+class Slow(FakeRemote):
+    """An upload that goes on until a test says so."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.go = anyio.Event()
+
+    async def upload(self, path: Path, *, name: str) -> str:
+        await self.go.wait()
+        return await super().upload(path, name=name)
+
+
+def foreign(number: int, created_at: float | None) -> Batch:
+    return Batch(f"batch_x{number}", BatchStatus.COMPLETED, "completed", created_at=created_at)
+
+
+async def in_doubt(services, root: Path) -> None:
+    """One shard whose create was answered into the void, and is due to be asked about."""
+    services.remote.lose_connection_after("create_batch")
+    await planned(services, root)
+    await step(services, submit)
+    assert (await only_shard(services)).state is ShardState.SUBMITTING
+    services.clock.advance(20.0)
+
+
+async def test_a_shard_becomes_one_batch_that_says_whose_it_is(tmp_path):
+    async with open_services(tmp_path) as services:
+        shard = await opened(services, tmp_path)
+        (batch,) = services.remote.batches
+        assert batch.id == shard.batch
+        assert batch.metadata == {
+            "batchd_root": services.ledger.root,
+            "batchd_job": shard.job,
+            "batchd_shard": shard.id,
+            "description": "a.jsonl, shard 1 of 1",
+        }
+        assert services.remote.uploads[0][0] == f"batchd-{services.ledger.root}-{shard.id}.jsonl"
+        assert await step(services, submit) == 0
+
+
+async def test_doubt_is_settled_by_the_metadata(tmp_path):
+    async with open_services(tmp_path) as services:
+        await in_doubt(services, tmp_path)
+        assert await step(services, submit) == 1
+        shard = await only_shard(services)
+        assert (shard.state, shard.batch) == (ShardState.OPEN, "batch_000001")
+        assert services.remote.calls["create_batch"] == 1
+
+
+async def test_doubt_is_not_asked_about_before_the_batch_would_be_listed(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.lose_connection_after("create_batch")
+        await planned(services, tmp_path)
+        await step(services, submit)
+        services.clock.advance(19.0)
+        assert await step(services, submit) == 0
+        assert await submit.next_look(services) == pytest.approx(1.0)
+
+
+async def test_doubt_waits_as_long_as_the_provider_asks_for(tmp_path):
+    async with open_services(tmp_path) as services:
+        slow_down = RemoteUnavailable("503", may_have_happened=True, retry_after_seconds=90.0)
+        services.remote.fail("create_batch", slow_down)
+        await planned(services, tmp_path)
+        await step(services, submit)
+        assert await submit.next_look(services) == pytest.approx(90.0)
+
+
+async def test_what_is_surely_not_there_is_sent_again_with_the_same_file(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.lose_connection_before("create_batch")
+        await planned(services, tmp_path)
+        await step(services, submit)
+        services.clock.advance(20.0)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.PLANNED
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.OPEN
+        assert len(services.remote.opened) == len(services.remote.uploads) == 1
+
+
+async def test_without_metadata_a_batch_is_known_by_its_file(tmp_path):
+    clock = FakeClock()
+    async with open_services(tmp_path, remote=Forgetful(clock), clock=clock) as services:
+        await in_doubt(services, tmp_path)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.OPEN
+        assert len(services.remote.opened) == 1
+
+
+@pytest.mark.parametrize("other", [("another root", None), (None, "0aaaaa-7")])
+async def test_a_batch_that_names_another_shard_is_not_ours_though_it_has_our_file(tmp_path, other):
+    clock = FakeClock()
+    remote = OddList(clock)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        await in_doubt(services, tmp_path)
+        shard = await only_shard(services)
+        named = {
+            "batchd_root": other[0] or services.ledger.root,
+            "batchd_shard": other[1] or shard.id,
+        }
+        theirs = replace(foreign(1, clock.now()), input_file_id=shard.file_id, metadata=named)
+        remote.pages = (BatchPage((theirs,), has_more=False),)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.PLANNED
+
+
+async def test_a_batch_that_another_shard_holds_never_matches(tmp_path):
+    clock = FakeClock()
+    remote = OddList(clock)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        first = await opened(services, tmp_path, "a")
+        remote.lose_connection_before("create_batch")
+        await planned(services, tmp_path, "b")
+        await step(services, submit)
+        clock.advance(20.0)
+        (doubtful,) = await services.ledger.shards_in(ShardState.SUBMITTING)
+        held = replace(foreign(1, clock.now()), id=first.batch, input_file_id=doubtful.file_id)
+        remote.pages = (BatchPage((held,), has_more=False),)
+        await step(services, submit)
+        assert (await services.ledger.shard(doubtful.id)).state is ShardState.PLANNED
+
+
+async def stays_in_doubt(services) -> None:
+    for _ in range(5):
+        await step(services, submit)
+        shard = await only_shard(services)
+        assert (shard.state, shard.reason) == (ShardState.SUBMITTING, "doubt-unsettled")
+        assert await submit.next_look(services) == pytest.approx(20.0)
+        services.clock.advance(20.0)
+    assert services.remote.calls["create_batch"] == 1
+
+
+async def test_where_there_is_no_list_nothing_is_guessed(tmp_path):
+    async with open_services(tmp_path) as services:
+        await in_doubt(services, tmp_path)
+        services.remote.fail("list_batches", RemoteRefused("405", status=405), times=5)
+        await stays_in_doubt(services)
+
+
+async def test_where_the_list_has_no_end_nothing_is_guessed(tmp_path):
+    clock = FakeClock()
+    remote = OddList(clock)
+    remote.pages = (BatchPage((foreign(1, clock.now()),), has_more=True),)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        await in_doubt(services, tmp_path)
+        await stays_in_doubt(services)
+
+
+async def test_a_list_that_begins_with_the_oldest_is_walked_to_its_end(tmp_path):
+    """Nobody promises an order; a wrong "not there" would be a second bill."""
+    clock = FakeClock()
+    remote = OddList(clock)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        await in_doubt(services, tmp_path)
+        old = [foreign(number, number * 60.0) for number in range(1, 400)]
+        ours = replace(remote.batches[0], created_at=clock.now())
+        pages = [BatchPage(tuple(old[n : n + 100]), has_more=True) for n in (0, 100, 200, 300)]
+        remote.pages = (*pages, BatchPage((ours,), has_more=False))
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.OPEN
+
+
+async def test_a_list_that_begins_with_the_newest_is_walked_until_it_is_old_and_one_page_more(
+    tmp_path,
+):
+    clock = FakeClock()
+    remote = OddList(clock)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        await in_doubt(services, tmp_path)
+        times = [clock.now() - 3600.0 * number for number in range(500)]
+        batches = [foreign(number, time) for number, time in enumerate(times)]
+        starts = (0, 100, 200, 300, 400)
+        remote.pages = tuple(BatchPage(tuple(batches[n : n + 100]), has_more=True) for n in starts)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.PLANNED
+        assert remote.asked == 3
+
+
+async def test_a_list_without_times_is_walked_to_its_end(tmp_path):
+    clock = FakeClock()
+    remote = OddList(clock)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        await in_doubt(services, tmp_path)
+        strangers = BatchPage(tuple(foreign(n, None) for n in range(100)), has_more=True)
+        remote.pages = (*[strangers] * 9, BatchPage(tuple(remote.batches), has_more=False))
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.OPEN
+
+
+async def test_a_refusal_ends_the_shard_and_its_requests_fail_with_the_reason(tmp_path):
+    async with open_services(tmp_path) as services:
+        no = RemoteRefused("Invalid value: 'endpoint'", status=400, code="invalid_value")
+        services.remote.fail("create_batch", no)
+        await planned(services, tmp_path)
+        await live(services, deliveries=1)
+        (folder,) = (tmp_path / "outbox").glob("a--*.failed")
+        codes = {line["error"]["code"] for line in read_lines(folder / "errors.jsonl")}
+        assert codes == {"invalid_value"}
+        assert services.remote.opened == []
+
+
+async def test_a_file_that_the_provider_will_not_have_ends_the_shard_too(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.fail("upload", RemoteRefused("413", status=413, code="too_large"))
+        await planned(services, tmp_path)
+        await step(services, submit)
+        shard = await only_shard(services)
+        assert (shard.state, shard.errors[0].code) == (ShardState.ENDED, "too_large")
+
+
+async def test_an_address_that_takes_no_files_is_the_operators_and_rejects_nothing(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.fail("upload", RemoteRefused("404", status=404))
+        await planned(services, tmp_path)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.PLANNED
+        assert services.crews["submit"].next_free() == pytest.approx(1.0)
+
+
+async def test_too_many_requests_put_it_off_as_long_as_the_provider_asks_for(tmp_path):
+    async with open_services(tmp_path) as services:
+        busy = RemoteUnavailable("429", may_have_happened=False, retry_after_seconds=75.0)
+        services.remote.fail("create_batch", busy)
+        await planned(services, tmp_path)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.PLANNED
+        assert await submit.next_look(services) == pytest.approx(75.0)
+        services.clock.advance(74.0)
+        assert await step(services, submit) == 0
+        services.clock.advance(1.0)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.OPEN
+        assert len(services.remote.uploads) == 1, "the file is there already"
+
+
+async def test_an_upload_that_breaks_off_is_begun_again(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.lose_connection_before("upload")
+        await planned(services, tmp_path)
+        await step(services, submit)
+        services.clock.advance(1.0)
+        await step(services, submit)
+        assert (await only_shard(services)).state is ShardState.OPEN
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_while_we_are_denied_remote_work_rests_and_nothing_is_rejected(tmp_path, status):
+    async with open_services(tmp_path) as services:
+        services.remote.deny(status=status)
+        await planned(services, tmp_path, "a", "b")
+        await step(services, submit)
+        assert services.rest.is_on
+        calls = services.remote.calls.total()
+        services.clock.advance(59.0)
+        assert await step(services, submit) == 0
+        assert services.remote.calls.total() == calls
+        services.remote.allow()
+        services.clock.advance(1.0)
+        await live(services, deliveries=2)
+        assert set(delivered(tmp_path)) == {"a", "b"}
+        assert len(services.remote.opened) == 2
+
+
+async def test_a_file_that_is_there_and_not_found_is_waited_for_and_sent_anew_now_and_then(
+    tmp_path,
+):
+    """The provider may say so of a file it has (reference B.3). It is never the sender's fault."""
+    async with open_services(tmp_path) as services:
+        services.remote.fail("create_batch", UNSEEN, times=4)
+        await planned(services, tmp_path)
+        await live(services, deliveries=1)
+        assert delivered(tmp_path).keys() == {"a"}
+        assert len(services.remote.opened) == 1
+        assert len(services.remote.uploads) == 2
+
+
+async def test_a_file_that_is_not_there_is_sent_anew_at_once(tmp_path):
+    async with open_services(tmp_path) as services:
+        busy = RemoteUnavailable("429", may_have_happened=False)
+        services.remote.fail("create_batch", busy)
+        await planned(services, tmp_path)
+        await step(services, submit)
+        services.remote.vanish((await only_shard(services)).file_id)
+        services.remote.fail("create_batch", UNSEEN)
+        services.clock.advance(1.0)
+        await step(services, submit)
+        assert (await only_shard(services)).file_id is None
+
+
+async def test_no_more_batches_are_open_than_allowed_not_even_while_one_is_uploaded(tmp_path):
+    """A shard on its way is no batch yet, and was not counted: twice as many were opened."""
+    clock = FakeClock()
+    remote = Slow(clock)
+    async with open_services(
+        tmp_path, remote=remote, clock=clock, batches={"max_open": 2}
+    ) as services:
+        await planned(services, tmp_path, "a", "b", "c", "d")
+        assert await submit.run_once(services) == 2
+        assert await submit.run_once(services) == 0
+        remote.go.set()
+        await services.crews["submit"].finish()
+        assert await step(services, submit) == 0
+        assert len(remote.opened) == 2
+
+
+async def test_a_models_queue_is_not_overfilled_and_another_models_shards_pass_by(tmp_path):
+    limit = {"enqueued_tokens": {"small": 300}, "max_requests": 3}
+    lines = [*requests(12, model="small"), *requests(3, prefix="o", model="other")]
+    async with open_services(tmp_path, batches=limit) as services:
+        await planned(services, tmp_path, lines=lines)
+        while await step(services, submit):
+            pass
+        models = [s.model for s in await services.ledger.shards_in(ShardState.OPEN)]
+        assert models.count("other") == 1
+        assert 1 <= models.count("small") < 4
+        tokens = sum(
+            s.tokens for s in await services.ledger.shards_in(ShardState.OPEN) if s.model == "small"
+        )
+        assert tokens <= 300
+
+
+async def test_forty_jobs_without_room_keep_no_other_model_out(tmp_path):
+    tight = {"enqueued_tokens": {"small": 1}}
+    async with open_services(tmp_path, batches=tight) as services:
+        for number in range(40):
+            drop(tmp_path, f"s{number}.jsonl", [request(f"x{number}", model="small")])
+        await planned(services, tmp_path, "other", lines=requests(1, model="other"))
+        while await step(services, plan):
+            pass
+        while await step(services, submit):
+            pass
+        models = [s.model for s in await services.ledger.shards_in(ShardState.OPEN)]
+        assert sorted(models) == ["other", "small"]
+
+
+async def test_a_job_of_many_shards_lets_a_small_one_in(tmp_path):
+    async with open_services(tmp_path, batches={"max_requests": 1, "max_open": 4}) as services:
+        await planned(services, tmp_path, "big", lines=requests(20))
+        await planned(services, tmp_path, "small", lines=requests(1, prefix="s"))
+        await step(services, submit)
+        jobs = [s.job for s in await services.ledger.shards_in(ShardState.OPEN)]
+        assert len(set(jobs)) == 2
+
+
+async def test_a_part_left_by_an_earlier_try_is_cut_anew(tmp_path):
+    """It may have been cut from a file that somebody changed meanwhile, and put back since."""
+    async with open_services(tmp_path, batches={"max_requests": 2}) as services:
+        await planned(services, tmp_path, lines=requests(3))
+        (first, _) = await services.ledger.shards_to_submit(now=services.clock.now())
+        stale = services.work.shard_file(first.job, first.id)
+        stale.parent.mkdir()
+        stale.write_bytes(b"something else\n")
+        await step(services, submit)
+        sent = b"".join(sorted(content for _, content in services.remote.uploads))
+        assert b"something else" not in sent
+
+
+async def test_a_joiner_or_a_stale_list_changes_nothing(tmp_path):
+    """Listed, and by then opened by its own earlier turn: nothing is sent."""
+    async with open_services(tmp_path) as services:
+        await planned(services, tmp_path)
+        (listed,) = await services.ledger.shards_to_submit(now=services.clock.now())
+        await step(services, submit)
+        await submit._submit(listed, services)
+        await submit._ask(listed, services)
+        assert services.remote.calls["create_batch"] == 1
+
+
+async def test_nothing_is_due_when_nothing_is_planned(tmp_path):
+    async with open_services(tmp_path) as services:
+        assert await submit.next_look(services) is None
+        assert await step(services, plan, submit, collect) == 0
+        assert await services.ledger.jobs_in(JobState.CLAIMED) == []

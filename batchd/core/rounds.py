@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
-from batchd.core.rows import RowSet
+from batchd.core.rows import RowSet, RowSetBuilder
 from batchd.core.subjects import Shard
 
 
 def left_to_try(shards: Iterable[Shard], current: int) -> RowSet:
     """Return the rows that the current round leaves for the next one."""
-    rows = RowSet()
-    for shard in shards:
-        if shard.round == current:
-            rows |= shard.again
-    return rows
+    return _all_of(shard.again for shard in shards if shard.round == current)
+
+
+def all_rows(shards: Iterable[Shard]) -> RowSet:
+    """Return every row that has ever travelled."""
+    return _all_of(shard.rows for shard in shards)
+
+
+def _all_of(sets: Iterable[RowSet]) -> RowSet:
+    # Sorted once: added one by one, two hundred sets would be sorted two hundred times.
+    builder = RowSetBuilder()
+    for first, last in sorted(chain.from_iterable(rows.ranges for rows in sets)):
+        builder.add_range(first, last)
+    return builder.build()
 
 
 def attempts_before(shard: Shard, shards: Sequence[Shard]) -> array[int]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -22,7 +21,7 @@ from batchd.core.reading import normalised
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job
 from batchd.spool.placing import PART, make_folder, move, placed, remove_folder, sync_folder
-from batchd.spool.signature import Signature, is_plain, signature
+from batchd.spool.signature import Signature, has_writer, is_plain, signature
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
 _BUFFER = 1 << 20
@@ -75,12 +74,21 @@ class Work:
             raise InputChanged(f"{dropped} was changed after it had been checked; put it back")
         return dropped
 
-    def make_own(self, path: Path) -> None:
-        """Copy a file that has a second name elsewhere: it could be changed through that one."""
+    def make_own(self, path: Path, *, pause: Pause) -> None:
+        """Copy a file that has a second name elsewhere: it could be changed through that one.
+
+        Raises `InputChanged` for one that is being changed while it is copied.
+        """
         # Made outside of in/: a name of 255 bytes has no room for ".part".
         own = path.parent.with_name("own")
+        before = signature(path)
         with path.open("rb") as source, placed(own) as copy:
-            shutil.copyfileobj(source, copy, _BUFFER)
+            while chunk := source.read(_BUFFER):
+                pause()
+                copy.write(chunk)
+            # Half of one content and half of another would look quiet from then on.
+            if signature(path) != before or has_writer(path):
+                raise InputChanged(f"{path.name} is still being written")
         own.replace(path)
         sync_folder(path.parent)
 

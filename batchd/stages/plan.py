@@ -4,13 +4,12 @@ to be tried again as the job's next round."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from batchd.core.errors import BatchdError
 from batchd.core.events import JobPlanned, JobRejected, RoundPlanned
 from batchd.core.model import JobState
 from batchd.core.reading import Problems, Repairs, Request, RequestReader
@@ -18,12 +17,12 @@ from batchd.core.rendering import problems_as_dict
 from batchd.core.rounds import left_to_try
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
-from batchd.core.subjects import Job
+from batchd.core.subjects import Job, Shard
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.settings import Settings
 from batchd.spool.signature import has_writer, signature
-from batchd.spool.work import digest, raw_lines, rows_of
+from batchd.spool.work import InputChanged, digest, raw_lines, rows_of
 
 log = structlog.get_logger()
 
@@ -34,8 +33,9 @@ LIMIT = 2  #: files read at once: reading is work for a processor, not waiting
 
 async def run_once(services: Services) -> int:
     """Start reading what was claimed, and planning what came back to be tried again."""
-    claimed = await services.ledger.jobs_in(JobState.CLAIMED, most=LIMIT * 4)
-    returned = await services.ledger.jobs_between_rounds(most=LIMIT * 4)
+    reach = services.crews[NAME].reach
+    claimed = await services.ledger.jobs_in(JobState.CLAIMED, most=reach)
+    returned = await services.ledger.jobs_between_rounds(most=reach)
     started = [services.start(NAME, job.id, _plan, job, services) for job in claimed]
     started += [services.start(NAME, job.id, _plan_again, job, services) for job in returned]
     return sum(started)
@@ -103,16 +103,12 @@ class _Reading:
     problems: Problems = field(default_factory=Problems)
 
 
-class InputChanges(BatchdError):
-    """The file is still being written, though it lies here already: read again later."""
-
-
 def _own_input(job: Job, services: Services) -> Path:
     path = services.work.input(job.id)
     if path is None:
         raise FileNotFoundError(f"the dropped file of job {job.id} is gone from var/work")
     if path.stat().st_nlink > 1:
-        services.work.make_own(path)
+        services.work.make_own(path, pause=pause)
     return path
 
 
@@ -134,7 +130,7 @@ def _read(path: Path, settings: Settings) -> _Reading:
         reader.confirm_duplicates(raw_lines(path, longest=longest, pause=pause))
     # A writer that had the file open before the claim goes on writing into it where it lies now.
     if signature(path) != before or has_writer(path):
-        raise InputChanges(f"{path.name} is still being written")
+        raise InputChanged(f"{path.name} is still being written")
     return _Reading(
         sha256=digest(path, pause=pause) if reader.hopeless else sha256.hexdigest(),
         signature=before.as_text(),
@@ -155,18 +151,18 @@ async def _plan_again(job: Job, services: Services) -> None:
     if await services.ledger.job(job.id) != job:
         return  # as above: its round is planned
     shards = await services.ledger.shards_of(job.id)
-    rows = left_to_try(shards, job.round)
-    path = await in_thread(_own_input, job, services)
-    plans = await in_thread(_shards_of_rows, path, rows, services.settings)
+    plans = await in_thread(_next_round, job, shards, services)
     planned = RoundPlanned(job=job.id, round=job.round + 1, shards=plans)
     await services.ledger.record(planned, at=services.clock.now())
-    log.info("round.planned", job=job.id, round=job.round + 1, requests=len(rows))
+    again = sum(plan.requests for plan in plans)
+    log.info("round.planned", job=job.id, round=job.round + 1, requests=again)
 
 
-def _shards_of_rows(path: Path, rows: RowSet, settings: Settings) -> tuple[ShardPlan, ...]:
-    sharder = Sharder(_limits(settings))
+def _next_round(job: Job, shards: Sequence[Shard], services: Services) -> tuple[ShardPlan, ...]:
+    path = services.work.unchanged_input(job, pause=pause)
+    sharder = Sharder(_limits(services.settings))
     reader = RequestReader(max_line_bytes=1 << 40, max_bytes=1 << 40)
-    for row, request in _requests(path, rows, reader):
+    for row, request in _requests(path, left_to_try(shards, job.round), reader):
         sharder.add(row, request)
     return sharder.finish()
 
@@ -175,5 +171,5 @@ def _requests(path: Path, rows: RowSet, reader: RequestReader) -> Iterator[tuple
     for row, line in rows_of(path, rows, pause=pause):
         request = reader.take(line)
         if request is None:
-            raise InputChanges(f"row {row} of {path.name} is not the one that was read before")
+            raise InputChanged(f"row {row} of {path.name} is not the one that was read before")
         yield row, request

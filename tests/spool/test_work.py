@@ -43,7 +43,7 @@ def test_a_file_with_a_second_link_and_the_longest_name_becomes_our_own(tmp_path
     os.link(tmp_path / name, tmp_path / "elsewhere")
     work = Work(tmp_path / "work")
     claimed = work.claim(tmp_path / name, "0nq0m1")
-    work.make_own(claimed)
+    work.make_own(claimed, pause=lambda: None)
 
     assert claimed.stat().st_nlink == 1
     assert work.input("0nq0m1") == claimed

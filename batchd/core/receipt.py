@@ -170,7 +170,11 @@ def rfc3339(at: float | None) -> str | None:
     """Show a time: UTC, to the millisecond."""
     if at is None:
         return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None  # the provider's word, in microseconds perhaps: no reason to lose a receipt
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def receipt_as_text(receipt: Mapping[str, Any]) -> str:

@@ -42,6 +42,7 @@ class Prices:
         """Return what one answer costs in US dollars; None where the model's price is unknown."""
         if model is None:
             return None
+        usage = _sane(usage)
         if usage.input_tokens >= _LINEAR_BELOW:
             return _price(model, usage)
         if model not in self._rates:
@@ -55,6 +56,13 @@ class Prices:
             + usage.cached_tokens * rates.cached
             + usage.output_tokens * rates.output
         )
+
+
+def _sane(usage: Usage) -> Usage:
+    """What some servers report can't be, and the price list refuses it: no reason to lose answers."""
+    into, out = max(usage.input_tokens, 0), max(usage.output_tokens, 0)
+    cached = min(max(usage.cached_tokens, 0), into)
+    return Usage(input_tokens=into, output_tokens=out, cached_tokens=cached)
 
 
 def _learn(model: str) -> _Rates | None:
@@ -79,6 +87,6 @@ def _price(model: str, usage: Usage) -> float | None:
         found = genai_prices.calc_price(
             counted, model_ref=model, provider_id="openai", price_context={"processing": "batch"}
         )
-    except LookupError:
+    except (LookupError, ValueError):
         return None
     return float(found.total_price) * (0.5 if _HALVED in model else 1.0)

@@ -13,6 +13,7 @@ from batchd.core.index import AnswerIndex, Source
 from batchd.core.subjects import Shard
 from batchd.spool.work import Work
 
+_MOST_OPEN = 16  #: files at once; a job of a thousand shards has two thousand, a process far fewer
 _KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
 
 
@@ -62,10 +63,14 @@ class KeptAnswers:
 
     def _file(self, number: int, source: Source) -> int:
         key = number, source
-        if key not in self._files:
-            shard = self._shards[number]
-            path = self._work.answers(shard.job, shard.id, _KINDS[source])
-            self._files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if key in self._files:
+            return self._files[key]
+        if len(self._files) == _MOST_OPEN:
+            # The one opened first: rows come in order, so it is the likeliest to be done with.
+            os.close(self._files.pop(next(iter(self._files))))
+        shard = self._shards[number]
+        path = self._work.answers(shard.job, shard.id, _KINDS[source])
+        self._files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return self._files[key]
 
 

@@ -36,7 +36,9 @@ NAME = "collect"
 WAKES = ("plan", "submit", "deliver")
 LIMIT = 4  #: shards fetched at once
 
-_ROOM_WAIT = 60.0  #: seconds until a shard refused for room asks again; doubles with each refusal
+_ROOM_TRIES = 6  #: as if it had been refused so often before: waits a minute, then two, then four
+_UNSEEN_TRIES = 10  #: batches that may fail for a file that the provider doesn't find
+_UPLOAD_AGAIN_EVERY = 3  #: of these, with the same file
 
 
 async def run_once(services: Services) -> int:
@@ -44,7 +46,8 @@ async def run_once(services: Services) -> int:
     if services.rest.is_on:
         return 0
     now = services.clock.now()
-    ended = await services.ledger.shards_due(ShardState.ENDED, now=now, most=LIMIT * 4)
+    reach = services.crews[NAME].reach
+    ended = await services.ledger.shards_due(ShardState.ENDED, now=now, most=reach)
     return sum(services.start(NAME, shard.id, _collect, shard, services) for shard in ended)
 
 
@@ -87,14 +90,15 @@ async def _collect(shard: Shard, services: Services) -> None:
 
 async def _replaced(shard: Shard, services: Services) -> bool:
     """Give the members of a batch that did not even begin to a new shard, where that may help."""
-    match judge_failed_batch(shard.errors):
+    failure = judge_failed_batch(shard.errors)
+    before = sum(_replaced_by(shard, other) for other in await services.ledger.shards_of(shard.job))
+    match failure:
         case Failure.NO_ROOM:
-            reason, keep_file = ReasonCode.NO_ROOM, True
-            wait = _ROOM_WAIT + backoff(shard.tries + 1)
-        case Failure.FILE_UNSEEN if shard.tries < services.settings.retries.max_attempts:
+            reason, keep_file, wait = ReasonCode.NO_ROOM, True, backoff(before + 1 + _ROOM_TRIES)
+        case Failure.FILE_UNSEEN if before + 1 < _UNSEEN_TRIES:
             # The provider may say so of a file it has (reference B.3): the file is not at fault.
-            reason, keep_file = ReasonCode.FILE_UNSEEN, shard.tries == 0
-            wait = backoff(shard.tries + 2)
+            keep_file = (before + 1) % _UPLOAD_AGAIN_EVERY != 0
+            reason, wait = ReasonCode.FILE_UNSEEN, backoff(before + 2)
         case _:
             return False
     now = services.clock.now()
@@ -105,6 +109,15 @@ async def _replaced(shard: Shard, services: Services) -> bool:
     await services.ledger.record(replaced, at=now)
     log.warning("shard.replaced", job=shard.job, shard=shard.id, reason=text, again_in_seconds=wait)
     return True
+
+
+def _replaced_by(heir: Shard, other: Shard) -> bool:
+    """Whether a shard was replaced by this one, or by one that was.
+
+    Within a round only these have rows in common; `tries` is of no use, a batch that opened has
+    none any more.
+    """
+    return other.number < heir.number and (other.round, other.rows) == (heir.round, heir.rows)
 
 
 async def _fetch(shard: Shard, services: Services) -> None:
@@ -130,7 +143,8 @@ def _keep(part: Path, path: Path, length: int) -> None:
 async def _judged(shard: Shard, job: Job, services: Services) -> Tally:
     # Another file's ids would make every answer a stranger's, and buy them all again.
     dropped = await in_thread(services.work.unchanged_input, job, pause=pause)
-    before = attempts_before(shard, await services.ledger.shards_of(job.id))
+    shards = await services.ledger.shards_of(job.id)
+    before = await in_thread(attempts_before, shard, shards)
     ids = await in_thread(_ids, shard, dropped)
     harvest = Harvest(
         ids,

@@ -15,8 +15,7 @@ from batchd.core.model import JobState
 from batchd.core.names import folder_name, shown
 from batchd.core.receipt import ENDINGS, Account, DeliveredFile, receipt, receipt_as_text
 from batchd.core.rendering import error_line, problems_as_text, result_line
-from batchd.core.rounds import executions
-from batchd.core.rows import RowSet
+from batchd.core.rounds import all_rows, executions
 from batchd.core.subjects import Job, Shard
 from batchd.runtime.services import Services
 from batchd.runtime.threads import finish_undisturbed, in_thread, pause
@@ -36,12 +35,12 @@ _SECONDS_PER_DAY = 86_400.0
 
 async def run_once(services: Services) -> int:
     """Finish what is appearing, build what is settled or rejected, tidy what is long delivered."""
-    started = 0
+    started, reach = 0, services.crews[NAME].reach
     for state in (JobState.PUBLISHING, JobState.REJECTED, JobState.SETTLED):
-        for job in await services.ledger.jobs_in(state, most=LIMIT * 4):
+        for job in await services.ledger.jobs_in(state, most=reach):
             started += services.start(NAME, job.id, _deliver, job, services)
     before = services.clock.now() - services.settings.jobs.keep_days * _SECONDS_PER_DAY
-    for job in await services.ledger.jobs_to_tidy(before=before, most=LIMIT * 4):
+    for job in await services.ledger.jobs_to_tidy(before=before, most=reach):
         started += services.start(NAME, job.id, _tidy, job, services)
     return started
 
@@ -74,6 +73,11 @@ async def _prepare(job: Job, services: Services) -> Job:
 async def _publish(job: Job, services: Services) -> None:
     folder = job.folder or ""
     dropped = await in_thread(services.work.input, job.id)
+    if dropped is not None and not await in_thread(services.outbox.draft(job.id).is_dir):
+        # The dropped file goes into the draft before it appears: so it never did, and somebody
+        # who cleans up what begins with a dot has removed it.
+        shards = await services.ledger.shards_of(job.joined or job.id)
+        await in_thread(_build, job, shards, services)
     # One way in both cases: the draft is there and appears now, or it had appeared already.
     await finish_undisturbed(services.outbox.publish, job.id, folder, dropped)
     await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
@@ -113,7 +117,7 @@ def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
         job,
         shards,
         account,
-        [*filling.files, _input_of(job)],
+        [*filling.files, _input_of(job, services)],
         now=services.clock.now(),
         price_source=services.prices.source,
     )
@@ -134,9 +138,7 @@ def _fill(
 ) -> None:
     """Write one line per request of the input, in its order, failed ones included."""
     dropped = services.work.unchanged_input(job, pause=pause)
-    rows = RowSet()
-    for shard in shards:
-        rows |= shard.rows
+    rows = all_rows(shards)
     attempts = executions(shards, last_row=rows.ranges[-1][1])
     with kept_answers(services.work, shards) as kept:
         for row, line in rows_of(dropped, rows, pause=pause):
@@ -164,8 +166,11 @@ def _fill_row(
         filling.write("retry.jsonl", line)
 
 
-def _input_of(job: Job) -> DeliveredFile:
-    return DeliveredFile(f"input/{shown(job.name)}", job.size, job.sha256 or "")
+def _input_of(job: Job, services: Services) -> DeliveredFile:
+    dropped = services.work.input(job.id)
+    # It may have grown after it was claimed, and before it was read.
+    size = dropped.stat().st_size if dropped else job.size
+    return DeliveredFile(f"input/{shown(job.name)}", size, job.sha256 or "")
 
 
 def _summary(bill: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from batchd.core import limits
 from batchd.core.errors import RemoteDenied, RemoteRefused, RemoteUnavailable
 from batchd.core.events import BatchEnded, BatchSeen, Event, ShardWaits
 from batchd.core.model import Batch, BatchStatus, ShardState
-from batchd.core.pacing import backoff, files_may_still_come, poll_interval
+from batchd.core.pacing import poll_interval
 from batchd.core.reasons import ReasonCode
 from batchd.core.subjects import Shard
 from batchd.runtime.services import Services
@@ -22,6 +22,8 @@ log = structlog.get_logger()
 NAME = "poll"
 WAKES = ("collect", "submit")
 LIMIT = 1  #: one sweep at a time
+
+_FILES_GRACE = 60.0  #: seconds a batch that has ended may take to name its files (reference C.6)
 
 
 async def run_once(services: Services) -> int:
@@ -95,7 +97,8 @@ async def _look_singly(
             services.settings.batches.poll_max_seconds,
         )
     except RemoteUnavailable as error:
-        seconds = backoff(1, asked_for=error.retry_after_seconds)
+        shortest = services.settings.batches.poll_min_seconds
+        seconds = max(shortest, error.retry_after_seconds or 0.0)
         sightings.wait(shard, ReasonCode.PROVIDER_UNAVAILABLE, str(error), seconds)
     else:
         sightings.add(shard, batch)
@@ -141,7 +144,10 @@ class _Sightings:
             self._tell("batch.ended", shard, status=str(batch.status))
             return
         changed = batch.status != shard.status
-        due_at = now + self._interval(now - (shard.opened_at or now))
+        if batch.status.is_end and not changed:
+            return  # its files have until its `due_at`, which no other batch's look moves
+        grace = _FILES_GRACE if batch.status.is_end else 0.0
+        due_at = now + (grace or self._interval(now - (shard.opened_at or now)))
         self.events.append(
             BatchSeen(
                 shard=shard.id,
@@ -184,11 +190,20 @@ class _Sightings:
 
 
 def _is_over(batch: Batch, shard: Shard, now: float) -> bool:
-    if batch.status is BatchStatus.COMPLETED and not (batch.output_file_id or batch.error_file_id):
-        # "completed" may be said a moment before its files are named.
-        ended_for = now - (batch.completed_at or shard.opened_at or now)
-        return not (batch.counts.total and files_may_still_come(ended_for))
-    return batch.status.is_end
+    """An end is believed at once with its files, and without them at a second look, when due.
+
+    It may be said a moment before the files are named, and what they answer would be bought again.
+    """
+    if not batch.status.is_end:
+        return False
+    return not _lacks_files(batch) or (batch.status is shard.status and shard.due_at <= now)
+
+
+def _lacks_files(batch: Batch) -> bool:
+    if batch.status is BatchStatus.FAILED:
+        return False  # it never began, and has none
+    has_any = batch.output_file_id or batch.error_file_id
+    return not has_any or (batch.counts.completed > 0 and not batch.output_file_id)
 
 
 def _ended(shard: Shard, batch: Batch, now: float) -> BatchEnded:

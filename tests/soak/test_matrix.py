@@ -1,0 +1,45 @@
+"""The crash matrix F13 to F28: each point many times, in-process and with the real daemon.
+
+The suite runs a few rounds; `make soak` runs BATCHD_MATRIX_ROUNDS=200 in-process and
+BATCHD_MATRIX_KILLS=10 with real processes. BATCHD_TEST_SEED repeats the worlds and the places.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import structlog
+
+from tests.soak.matrix import FAULTS, Rounds
+
+ROUNDS = int(os.environ.get("BATCHD_MATRIX_ROUNDS", "4"))
+SEED = int(os.environ.get("BATCHD_TEST_SEED") or random.randrange(1_000_000))
+
+
+@pytest.fixture(scope="module")
+def rounds() -> Iterator[Rounds]:
+    """In memory where there is one, and silent: thousands of lives, each with dozens of fsyncs."""
+    memory = Path("/dev/shm")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Rounds(Path(folder))
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("number", FAULTS)
+async def test_killed_at_this_point_the_next_start_finishes_as_if_nothing_had_been(
+    number: int, rounds: Rounds
+):
+    """F13 to F28."""
+    chance, died, lives = random.Random(f"{SEED} {number}"), 0, 0
+    while died < ROUNDS:
+        # Now and then a life has fewer such places than the undisturbed one, and ends by itself.
+        assert lives < 2 * ROUNDS + 8, f"died only {died} times in {lives} lives"
+        died += await rounds.killed_at(FAULTS[number], SEED + lives % ROUNDS, chance)
+        lives += 1

@@ -37,6 +37,7 @@ class ReasonCode(StrEnum):
     LAST_LINE_CUT = "last-line-cut"  #: what a copy that has not ended looks like
     OPEN_WRITER = "open-writer"  #: the kernel says that somebody has it open for writing
     NO_PERMISSION = "no-permission"  #: a person must act, and it is no fault of the content
+    CANNOT_MOVE = "cannot-move"  #: the inbox itself forbids it
     QUEUE_FULL = "queue-full"  #: back-pressure: enough is on its way
     DISK_LOW = "disk-low"  #: intake rests, everything else goes on
     READY = "ready"  #: settled: the very next look takes it
@@ -121,6 +122,8 @@ TOLD: Mapping[ReasonCode, Told] = {
         " closes it"),
     _C.NO_PERMISSION: Told(_WAITING, "it may not be read (owner {owner}, mode {mode}); it is taken"
         " after chmod g+r, or chmod a+r"),
+    _C.CANNOT_MOVE: Told(_WAITING, "it can be read, but not moved out of the inbox; the daemon's user"
+        " must be allowed to write there"),
     _C.QUEUE_FULL: Told(_WAITING, "as many jobs are on their way as are allowed; the oldest file is"
         " taken when one is delivered", "inbox.max_claimed"),
     _C.DISK_LOW: Told(_WAITING, "the disk is nearly full and nothing is taken; make room, and it is"

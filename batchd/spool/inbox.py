@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from batchd.core.pacing import backoff
+from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.spool.signature import Signature, has_writer, open_plain
 
 ENDINGS = (".jsonl", ".ndjson")
@@ -50,6 +51,22 @@ def is_wanted(name: str, ignored: Sequence[str] = ()) -> bool:
     return not any(fnmatch.fnmatchcase(name, pattern) for pattern in (*IGNORED, *ignored))
 
 
+def unwanted(name: str, ignored: Sequence[str] = ()) -> Reason | None:
+    """Why a name is not one to take; None where `is_wanted`."""
+    if is_wanted(name, ignored):
+        return None
+    if name.startswith("."):
+        return because(ReasonCode.HIDDEN)
+    for code, patterns in (
+        (ReasonCode.TEMPORARY_NAME, IGNORED),
+        (ReasonCode.IGNORED_NAME, ignored),
+    ):
+        for pattern in patterns:
+            if fnmatch.fnmatchcase(name, pattern):
+                return because(code, pattern=pattern)
+    return because(ReasonCode.NOT_WANTED_NAME, wanted=" or ".join(f"*{e}" for e in ENDINGS))
+
+
 def look(inbox: Path, ignored: Sequence[str] = ()) -> Iterator[Found]:
     """List the wanted files. Links, pipes, devices and folders are left alone, never opened."""
     with os.scandir(inbox) as entries:
@@ -71,6 +88,18 @@ class _Observation:
     looks: int = 1
     refusals: int = 0  #: how often it could not be taken, in a row
     not_before: float = 0.0
+    changed: bool = False  #: it was seen otherwise before
+    lacks: ReasonCode | None = None  #: why it was not whole, when that was last asked
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Why a file has not been taken, for people."""
+
+    name: str
+    size: int
+    since: float  #: unchanged since; monotonic seconds
+    reason: ReasonCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +155,7 @@ class Settling:
     def _observation(self, file: Found, now: float) -> _Observation:
         seen = self._seen.get(file.path)
         if seen is None or seen.signature != file.signature:
-            return _Observation(file.signature, since=now)
+            return _Observation(file.signature, since=now, changed=seen is not None)
         seen.looks += 1
         return seen
 
@@ -135,9 +164,32 @@ class Settling:
         return seen.looks >= 2 and now - seen.since >= patience and now >= seen.not_before
 
     def _is_whole(self, path: Path, now: float) -> bool:
+        seen = self._seen[path]
         if has_writer(path):
-            return False
-        return now - self._seen[path].since >= self._patience.cut or ends_complete(path)
+            seen.lacks = ReasonCode.OPEN_WRITER
+        elif now - seen.since < self._patience.cut and not ends_complete(path):
+            seen.lacks = ReasonCode.LAST_LINE_CUT
+        else:
+            seen.lacks = None
+        return seen.lacks is None
+
+    def observed(self, now: float, *, stopped: str | None = None) -> Iterator[Observed]:
+        """Tell of each file why it has not been taken; `stopped` where none are taken for now."""
+        for path, seen in self._seen.items():
+            reason = self._reason(path, seen, now, stopped)
+            yield Observed(path.name, seen.signature.size, seen.since, reason)
+
+    def _reason(
+        self, path: Path, seen: _Observation, now: float, stopped: str | None
+    ) -> ReasonCode:
+        if seen.refusals:
+            may_read = os.access(path, os.R_OK)
+            return ReasonCode.CANNOT_MOVE if may_read else ReasonCode.NO_PERMISSION
+        if seen.looks < 2 or now - seen.since < self._patience.settle:
+            return ReasonCode.GROWING if seen.changed else ReasonCode.SETTLING
+        if not self._is_quiet(seen, now):
+            return ReasonCode.EMPTY
+        return seen.lacks or ReasonCode(stopped or ReasonCode.READY)
 
 
 def ends_complete(path: Path) -> bool:

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from batchd.spool.inbox import Found, Patience, Settling, ends_complete, is_wanted, look
+from batchd.core.reasons import ReasonCode
+from batchd.spool.inbox import (
+    Found,
+    Patience,
+    Settling,
+    ends_complete,
+    is_wanted,
+    look,
+    unwanted,
+)
 
 LINE = b'{"custom_id": "a"}\n'
 
@@ -223,3 +232,76 @@ def test_no_patience_at_all_is_no_busy_loop(tmp_path: Path):
     (tmp_path / "a.jsonl").write_bytes(LINE)
     seen_at(settling, tmp_path, 0.0)
     assert settling.next_look(0.0) == 0.1
+
+
+# --- what is told of those that wait
+
+
+def told_at(
+    settling: Settling, inbox: Path, *times: float, stopped: str | None = None
+) -> dict[str, str]:
+    """The reason of each file after looks at these times."""
+    seen_at(settling, inbox, *times)
+    return {o.name: o.reason for o in settling.observed(times[-1], stopped=stopped)}
+
+
+def test_each_file_that_waits_has_one_reason(tmp_path: Path, settling: Settling):
+    (tmp_path / "whole.jsonl").write_bytes(LINE)
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "cut.jsonl").write_bytes(LINE[:-3])
+    (tmp_path / "open.jsonl").write_bytes(LINE)
+    told_at(settling, tmp_path, 0.0)
+    (tmp_path / "grown.jsonl").write_bytes(LINE)
+    with (tmp_path / "open.jsonl").open("ab"):
+        told_at(settling, tmp_path, 1.0)
+        (tmp_path / "grown.jsonl").write_bytes(LINE * 2)
+
+        assert told_at(settling, tmp_path, 2.5) == {
+            "whole.jsonl": "ready",
+            "empty.jsonl": "empty",
+            "cut.jsonl": "last-line-cut",
+            "open.jsonl": "open-writer",
+            "grown.jsonl": "growing",
+        }
+
+
+def test_a_settled_file_that_finds_no_room_says_so(tmp_path: Path, settling: Settling):
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+
+    told = told_at(settling, tmp_path, 0.0, 3.0, stopped=ReasonCode.QUEUE_FULL)
+
+    assert told == {"a.jsonl": "queue-full"}
+
+
+def test_a_file_that_could_not_be_taken_says_whose_permission_is_missing(
+    tmp_path: Path, settling: Settling
+):
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+    told_at(settling, tmp_path, 0.0, 3.0)
+
+    settling.put_off(tmp_path / "a.jsonl", 3.0)
+
+    assert told_at(settling, tmp_path, 4.0) == {"a.jsonl": "cannot-move"}
+    (tmp_path / "a.jsonl").unlink()
+    assert told_at(settling, tmp_path, 5.0) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "pattern"),
+    [
+        (".a.jsonl", "hidden", None),
+        ("a.jsonl.part", "temporary-name", "*.part"),
+        ("~$a.jsonl", "temporary-name", "~$*"),
+        ("draft-1.jsonl", "ignored-name", "draft-*"),
+        ("a.csv", "not-wanted-name", None),
+    ],
+)
+def test_an_unwanted_name_says_which_rule_it_breaks(name: str, code: str, pattern: str | None):
+    reason = unwanted(name, ("draft-*",))
+
+    assert reason is not None
+    assert (reason.code, reason.facts.get("pattern")) == (code, pattern)
+
+
+def test_a_wanted_name_breaks_no_rule():
+    assert unwanted("a.jsonl", ("draft-*",)) is None

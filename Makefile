@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test check lint run clean
+.PHONY: help demo test check lint run soak clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -34,6 +34,7 @@ help:
 	@echo 'make run     run the daemon here: inbox/, outbox/, config/batchd.toml (needs OPENAI_API_KEY)'
 	@echo 'make test    run the tests'
 	@echo 'make check   format, lint, types, import contracts, then the tests'
+	@echo 'make soak    kill it thousands of times, some 40 minutes long; figures at the end'
 	@echo 'make clean   remove .venv*/ and caches; never inbox/, outbox/ or var/'
 
 demo: $(VENV)/.batchd-run
@@ -44,6 +45,13 @@ run: $(VENV)/.batchd-run
 
 test: $(VENV)/.batchd-dev
 	@$(PY) -m pytest $(ARGS)
+
+# The crash matrix first: 200 rounds of each point in-process, 10 with real processes. Then ten
+# minutes of everything at once. ARGS="--files 50 --seconds 120 --kills 40 --seed 7" makes it
+# another size, and repeats one.
+soak: $(VENV)/.batchd-dev
+	@BATCHD_MATRIX_ROUNDS=200 BATCHD_MATRIX_KILLS=10 $(PY) -m pytest -q tests/soak/test_matrix.py
+	@$(PY) -m tests.soak $(ARGS)
 
 check: lint test
 

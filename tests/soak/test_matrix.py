@@ -16,9 +16,13 @@ from tempfile import TemporaryDirectory
 import pytest
 import structlog
 
+from tests.acceptance.processes import processes_in
 from tests.soak.matrix import FAULTS, Rounds
+from tests.soak.points import POINTS, killed_at
 
 ROUNDS = int(os.environ.get("BATCHD_MATRIX_ROUNDS", "4"))
+KILLS = int(os.environ.get("BATCHD_MATRIX_KILLS", "0"))  #: of the real daemon, at each point
+A_FEW = (15, 21, 23, 25)  #: once each, where KILLS is not given
 SEED = int(os.environ.get("BATCHD_TEST_SEED") or random.randrange(1_000_000))
 
 
@@ -43,3 +47,18 @@ async def test_killed_at_this_point_the_next_start_finishes_as_if_nothing_had_be
         assert lives < 2 * ROUNDS + 8, f"died only {died} times in {lives} lives"
         died += await rounds.killed_at(FAULTS[number], SEED + lives % ROUNDS, chance)
         lives += 1
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("number", POINTS if KILLS else A_FEW)
+def test_the_real_daemon_killed_around_this_point_finishes_at_the_next_start(
+    number: int, tmp_path: Path
+):
+    """F13 to F28."""
+    chance = random.Random(f"{SEED} real {number}")
+    for turn in range(KILLS or 1):
+        folder = tmp_path / f"round-{turn}"
+        folder.mkdir()
+        with processes_in(folder) as processes:
+            sandbox = processes.sandbox(batch_seconds=0.3, listing_lag_seconds=0.3)
+            killed_at(POINTS[number], processes, sandbox, folder / "root", chance)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from shlex import quote
 
 import anyio
 import structlog
@@ -30,10 +31,14 @@ from batchd.spool.inbox import Patience, Settling
 from batchd.spool.outbox import Outbox
 from batchd.spool.work import Work
 from batchd.stages import STAGES
+from batchd.store.failures import LedgerDamaged, LedgerGone
+from batchd.store.identity import is_blank
 from batchd.store.ledger import Ledger
+from batchd.store.mounts import must_be_local
 
 log = structlog.get_logger()
 
+_LEDGER_LOOK = 5.0  #: seconds between two looks at whether the ledger's file is still there
 _LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacing.py)
 
 
@@ -46,6 +51,8 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
     folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
     with folders.locked():
         folders.prepare()
+        if crossed := folders.crossed():
+            log.warning("folders.crossed", between=[str(folder) for folder in crossed])
         remote = OpenAIBatches(
             base_url=base_url,
             api_key=api_key,
@@ -69,8 +76,13 @@ async def open_house(
     try:
         await _settle_start(ledger, settings, clock)
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch, ledger, clock)
             yield _services(settings, folders, ledger, remote, clock, tasks)
             tasks.cancel_scope.cancel()  # what is still in flight is as after kill -9
+    except BaseExceptionGroup as failures:
+        if ledger.lost is None:
+            raise
+        raise ledger.lost from failures  # exit 74: an OSError that the disk did not say itself
     finally:
         with anyio.CancelScope(shield=True):
             await remote.close()
@@ -78,15 +90,32 @@ async def open_house(
 
 
 async def _open_ledger(folders: Folders, clock: Clock) -> Ledger:
-    fresh = not folders.database.exists()  # once, before anything runs
-    if fresh and Work(folders.work).jobs():
-        # An empty ledger beside work in progress is amnesia: it would all be bought again.
-        raise ConfigError(
-            f"{folders.database} is gone, but {folders.work} has open jobs. Put the database back"
-            " from a backup; or, to begin anew, move the files in"
-            " var/work/*/in/ back to the inbox and remove var/work."
-        )
-    return await Ledger.open(folders.database, new_root=secrets.token_hex(6), now=clock.now())
+    must_be_local(folders.var)
+    remedy = (
+        "Nothing was changed. To rebuild the ledger from var/work, the outbox and the provider's"
+        f" list: batchd recover --set folders.root={quote(str(folders.root))} (with the same"
+        " --config and --set as the daemon; --dry-run only shows what it would do)."
+    )
+    try:
+        # Once, before anything runs. An empty ledger beside work in progress is amnesia: it would
+        # all be bought again. What lies in the outbox is paid and done, and keeps nobody out.
+        if is_blank(folders.database) and Work(folders.work).jobs():
+            raise LedgerDamaged(f"{folders.database} is gone, but {folders.work} has open jobs")
+        return await Ledger.open(folders.database, new_root=secrets.token_hex(6), now=clock.now())
+    except LedgerDamaged as error:
+        raise ConfigError(f"{error}. {remedy}") from error
+
+
+async def _watch(ledger: Ledger, clock: Clock) -> None:
+    """Leave when the ledger's file is not the one that was opened: nothing would be remembered."""
+    while True:
+        try:
+            await ledger.check()
+        except LedgerGone:
+            raise
+        except OSError as error:
+            log.warning("ledger.unchecked", reason=str(error))  # a disk in trouble may get well
+        await clock.wait(ledger.is_lost, _LEDGER_LOOK)
 
 
 async def _settle_start(ledger: Ledger, settings: Settings, clock: Clock) -> None:

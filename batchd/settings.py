@@ -20,6 +20,7 @@ class Folders(Section, frozen=True):
     """Where the three folders lie."""
 
     root: Path = Path()  #: holds inbox/, outbox/ and var/, so that every hand-over is one rename
+    min_free_bytes: int = 1_073_741_824
 
 
 class Inbox(Section, frozen=True):
@@ -32,6 +33,7 @@ class Inbox(Section, frozen=True):
     ignore: tuple[str, ...] = ()
     max_line_bytes: int = 64 * 1024 * 1024
     identical: str = "join"
+    max_claimed: int = 1000
 
 
 class OpenAI(Section, frozen=True):

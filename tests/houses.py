@@ -19,6 +19,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
 
 QUICK = {
+    "folders": {"min_free_bytes": 0},  # the disk of whoever runs the tests is theirs
     "inbox": {"settle_seconds": 1.0, "scan_seconds": 10.0, "empty_grace_seconds": 3.0},
     "batches": {"poll_min_seconds": 5.0, "poll_max_seconds": 10.0, "doubt_seconds": 20.0},
 }
@@ -29,7 +30,7 @@ def settings(root: Path, **sections: Mapping[str, Any]) -> Settings:
     merged: dict[str, dict[str, Any]] = {name: dict(values) for name, values in QUICK.items()}
     for name, values in sections.items():
         merged.setdefault(name, {}).update(values)
-    merged["folders"] = {"root": str(root)}
+    merged["folders"]["root"] = str(root)
     return msgspec.convert(merged, Settings, dec_hook=lambda kind, value: kind(value))
 
 

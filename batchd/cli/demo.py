@@ -27,6 +27,7 @@ CONFIG = """\
 # What the demo's daemon ran with: a provider that is done in seconds may be asked more often.
 [folders]
 root = '{root}'
+min_free_bytes = 0
 [openai]
 base_url = "{address}"
 [inbox]

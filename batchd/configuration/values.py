@@ -23,6 +23,7 @@ CHOICES = {
 #: Waiting that may be switched off. Everything else would spin, hang or never end with 0.
 MAY_BE_ZERO = frozenset(
     {
+        "folders.min_free_bytes",
         "inbox.settle_seconds",
         "inbox.empty_grace_seconds",
         "inbox.cut_grace_seconds",

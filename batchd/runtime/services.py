@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from anyio.abc import TaskGroup
 
+from batchd.core.reasons import ReasonCode
 from batchd.meters.prices import Prices
 from batchd.remote.api import Remote
 from batchd.runtime.bell import Bell
@@ -19,6 +21,28 @@ from batchd.spool.inbox import Settling
 from batchd.spool.outbox import Outbox
 from batchd.spool.work import Work
 from batchd.store.ledger import Ledger
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """Whether files are being taken, and why not."""
+
+    def __init__(self) -> None:
+        self.reason: ReasonCode | None = None  #: None while files are taken
+        self.text = ""
+
+    def stop(self, reason: ReasonCode, text: str) -> None:
+        """Take no more for now; said once, not at every look."""
+        if reason != self.reason:
+            log.warning("intake.stopped", reason=reason, text=text)
+        self.reason, self.text = reason, text
+
+    def go_on(self) -> None:
+        """Take files again."""
+        if self.reason is not None:
+            log.info("intake.resumed", after=self.reason)
+        self.reason, self.text = None, ""
 
 
 @dataclass(slots=True)
@@ -38,6 +62,7 @@ class Services:
     tasks: TaskGroup  #: where things in flight live
     crews: dict[str, Crew]
     bells: dict[str, Bell]
+    intake: Intake = field(default_factory=Intake)
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
 
     def start(self, stage: str, key: str, work: Callable[..., Awaitable[None]], *args: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -55,28 +56,48 @@ class Folders:
         return self.var / "lock"
 
     def prepare(self) -> None:
-        """Make what is missing, and try what every hand-over needs: a rename between them.
+        """Make what is missing, and try to write everywhere.
 
-        Raises `ConfigError` where that can't be done; comparing device numbers would not tell,
-        for a bind mount has the same one and refuses all the same.
+        Raises `ConfigError` where that can't be done.
         """
         try:
             for folder in (self.inbox / ".tmp", self.outbox, self.work):
                 make_folder(folder)
-            self._try_renames()
+            self._write_everywhere()
         except OSError as error:
             raise ConfigError(
                 f"the folders below {self.root} can't be used: {error}. inbox/, outbox/ and var/"
-                " must be writable and on one file system (setting folders.root)."
+                " must be writable (setting folders.root)."
             ) from error
 
-    def _try_renames(self) -> None:
+    def _write_everywhere(self) -> None:
+        for folder in (self.inbox / ".tmp", self.outbox, self.work):
+            probe = folder / f".batchd-probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+
+    def crossed(self) -> tuple[Path, Path] | None:
+        """Return two folders between which nothing can be renamed; None where all is well.
+
+        Tried, not computed: a bind mount has the same device number, and refuses all the same.
+        """
         name = f".batchd-probe-{os.getpid()}"
-        probe = self.inbox / ".tmp" / name
-        probe.write_bytes(b"")
-        for folder in (self.work, self.outbox):
-            probe = probe.rename(folder / name)
-        probe.unlink()
+        for here, there in ((self.inbox / ".tmp", self.work), (self.work, self.outbox)):
+            (here / name).write_bytes(b"")
+            try:
+                (here / name).rename(there / name)
+                (there / name).unlink()
+            except OSError as error:
+                (here / name).unlink()
+                if error.errno != errno.EXDEV:
+                    raise
+                return here, there
+        return None
+
+    def free_bytes(self) -> int:
+        """Return the room on the disk of var/ that we may use."""
+        status = os.statvfs(self.var)
+        return status.f_bavail * status.f_frsize
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from batchd.spool.crossing import move_anywhere
 from batchd.spool.placing import make_folder, move, remove_folder
 
 
@@ -35,6 +36,6 @@ class Outbox:
             return False
         if dropped is not None:
             make_folder(draft / "input")
-            move(dropped, draft / "input" / dropped.name)
+            move_anywhere(dropped, draft / "input" / dropped.name)
         move(draft, self._folder / folder)
         return True

@@ -9,6 +9,7 @@ var/work/JOB/answers/SHARD.*      what came back, and where each row's answer li
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from batchd.core.names import is_job_id
 from batchd.core.reading import normalised
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job
+from batchd.spool.crossing import claim_across, finish_claim
 from batchd.spool.placing import PART, make_folder, move, placed, remove_folder, sync_folder
 from batchd.spool.signature import Signature, has_writer, is_plain, signature
 
@@ -52,8 +54,20 @@ class Work:
         inside = self.of(job) / "in"
         make_folder(inside)
         target = inside / dropped.name
-        move(dropped, target)
+        try:
+            move(dropped, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            claim_across(dropped, target, self._note(job))
         return target
+
+    def finish_claim(self, job: str) -> None:
+        """Finish a claim across file systems that was interrupted; there is nothing else to do."""
+        finish_claim(self.of(job) / "in", self._note(job))
+
+    def _note(self, job: str) -> Path:
+        return self.of(job) / "claiming.json"
 
     def input(self, job: str) -> Path | None:
         """Return the dropped file; None where the claim never came to its rename."""

@@ -15,6 +15,7 @@ import structlog
 
 from batchd.core.events import JobClaimed
 from batchd.core.names import next_job_id, shown
+from batchd.core.reasons import ReasonCode
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.inbox import Found, look
@@ -35,7 +36,7 @@ _OF_THE_DISK = frozenset(
 
 async def run_once(services: Services) -> int:
     """Take the settled files, then list what is not listed."""
-    settled = await in_thread(_settled, services)
+    settled = await in_thread(_settled, services, most=await _room(services))
     await in_thread(_take, settled, await services.ledger.last_job(), services)
     return await _list_unlisted(services)
 
@@ -47,9 +48,26 @@ async def next_look(services: Services) -> float | None:
     return scan if settling is None else min(scan, settling)
 
 
-def _settled(services: Services) -> Sequence[Found]:
+async def _room(services: Services) -> int:
+    """How many files may be taken now. What finds no room stays in the inbox, oldest first."""
+    settings = services.settings
+    free = await in_thread(services.folders.free_bytes)
+    if free < settings.folders.min_free_bytes:
+        services.intake.stop(ReasonCode.DISK_LOW, f"{free:,} bytes are free on the disk of var/")
+        return 0
+    room = settings.inbox.max_claimed - await services.ledger.on_their_way()
+    if room <= 0:
+        services.intake.stop(
+            ReasonCode.QUEUE_FULL, f"{settings.inbox.max_claimed:,} jobs are on their way"
+        )
+        return 0
+    services.intake.go_on()
+    return min(room, _AT_ONCE)
+
+
+def _settled(services: Services, *, most: int = _AT_ONCE) -> Sequence[Found]:
     found = look(services.folders.inbox, services.settings.inbox.ignore)
-    return services.settling.observe(found, services.clock.monotonic(), most=_AT_ONCE)
+    return services.settling.observe(found, services.clock.monotonic(), most=most)
 
 
 def _take(settled: Sequence[Found], last: str | None, services: Services) -> None:
@@ -92,6 +110,7 @@ async def _list_unlisted(services: Services) -> int:
 
 
 def _claim_of(job: str, services: Services) -> JobClaimed | None:
+    services.work.finish_claim(job)
     dropped = services.work.input(job)
     if dropped is None:
         services.work.remove_empty(job)  # a claim that never came to its rename

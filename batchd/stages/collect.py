@@ -43,12 +43,17 @@ _UPLOAD_AGAIN_EVERY = 3  #: of these, with the same file
 
 async def run_once(services: Services) -> int:
     """Fetch and judge what has ended."""
-    if services.rest.is_on:
+    if services.rest.is_on or await in_thread(_disk_is_full, services):
         return 0
     now = services.clock.now()
     reach = services.crews[NAME].reach
     ended = await services.ledger.shards_due(ShardState.ENDED, now=now, most=reach)
     return sum(services.start(NAME, shard.id, _collect, shard, services) for shard in ended)
+
+
+def _disk_is_full(services: Services) -> bool:
+    """Results wait at the provider while our disk is nearly full: there they are safe for weeks."""
+    return services.folders.free_bytes() < services.settings.folders.min_free_bytes / 2
 
 
 async def next_look(services: Services) -> float | None:

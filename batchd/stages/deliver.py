@@ -27,7 +27,7 @@ from batchd.spool.work import rows_of
 log = structlog.get_logger()
 
 NAME = "deliver"
-WAKES: tuple[str, ...] = ()
+WAKES = ("claim",)
 LIMIT = 2  #: folders built at once: rendering is work for a processor
 
 _SECONDS_PER_DAY = 86_400.0

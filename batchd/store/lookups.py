@@ -54,6 +54,11 @@ class Lookups:
         rows = await self._rows("job_ids", ids=msgspec.json.encode(text).decode())
         return {row["id"] for row in rows}
 
+    async def on_their_way(self) -> int:
+        """Return how many jobs are claimed and not yet delivered."""
+        number: int = await self._one("on_their_way")
+        return number
+
     async def last_job(self) -> str | None:
         """Return the youngest id there is."""
         youngest: str | None = await self._one("last_job")

@@ -178,6 +178,11 @@ SELECT * FROM jobs
 -- Which of these folders are jobs' (a JSON array).
 SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- name: on_their_way
+-- Claimed, and not yet delivered. (`<>` would read every job there ever was.)
+SELECT count(*) FROM jobs
+ WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing');
+
 -- name: last_job
 -- The youngest id.
 SELECT max(id) FROM jobs;

@@ -69,14 +69,14 @@ SWAPS = {
         "spool/outbox.py",
         """        if dropped is not None:
             make_folder(draft / "input")
-            move(dropped, draft / "input" / dropped.name)
+            move_anywhere(dropped, draft / "input" / dropped.name)
         move(draft, self._folder / folder)
 """,
         """        move(draft, self._folder / folder)
         draft = self._folder / folder
         if dropped is not None:
             make_folder(draft / "input")
-            move(dropped, draft / "input" / dropped.name)
+            move_anywhere(dropped, draft / "input" / dropped.name)
 """,
         near="os.rename",
     ),
@@ -114,7 +114,8 @@ def _copy(to: Path, swap: Swap) -> None:
 
 def _crash_test(where: Path, *, near: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "tests/crash/test_killed_anywhere.py"]
-    environment = os.environ | {"BATCHD_CRASH_ONLY": near, "PYTHONPATH": str(where)}
+    near_by = {"BATCHD_CRASH_ONLY": near, "BATCHD_CRASH_EVERY": "1"}
+    environment = os.environ | near_by | {"PYTHONPATH": str(where)}
     return subprocess.run(
         command,
         check=False,

@@ -24,7 +24,7 @@ from batchd.runtime.clock import Clock, SystemClock
 from batchd.runtime.loop import Crew, Rest
 from batchd.runtime.services import Services
 from batchd.runtime.stage import bells_for, connect
-from batchd.runtime.supervisor import supervise
+from batchd.runtime.supervisor import leave_for_sure, supervise
 from batchd.settings import Settings
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import Patience, Settling
@@ -39,6 +39,7 @@ from batchd.store.mounts import must_be_local
 log = structlog.get_logger()
 
 _LEDGER_LOOK = 5.0  #: seconds between two looks at whether the ledger's file is still there
+_LEAVING = 3.0  #: seconds for closing what is open; with `daemon.grace_seconds` less than 15
 _LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacing.py)
 
 
@@ -63,6 +64,7 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
         async with open_house(settings, folders, remote=calm, clock=clock) as services:
             log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
             await supervise(STAGES, services)
+            leave_for_sure(_LEAVING)
     log.info("daemon.stopped")
     return 0
 

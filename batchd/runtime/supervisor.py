@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import anyio
@@ -46,6 +47,16 @@ async def _obey(signals: AsyncIterator[signal.Signals], turning: anyio.CancelSco
             os._exit(0)
         log.info("daemon.stopping", signal=number.name)
         turning.cancel()
+
+
+def leave_for_sure(seconds: float) -> None:
+    """End this process in a while, whatever still holds it: a thread in a stalled file system, say.
+
+    As after kill -9: nothing is lost.
+    """
+    timer = threading.Timer(seconds, os._exit, [0])
+    timer.daemon = True  # an end that comes sooner is better
+    timer.start()
 
 
 async def _let_finish(services: Services) -> None:

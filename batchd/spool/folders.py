@@ -13,6 +13,8 @@ from pathlib import Path
 from batchd.core.errors import AlreadyRunning, ConfigError
 from batchd.spool.placing import make_folder
 
+PROBE = ".batchd-probe"  #: one name for ever: what a kill leaves, the next start takes away
+
 
 @dataclass(frozen=True, slots=True)
 class Folders:
@@ -72,7 +74,7 @@ class Folders:
 
     def _write_everywhere(self) -> None:
         for folder in (self.inbox / ".tmp", self.outbox, self.work):
-            probe = folder / f".batchd-probe-{os.getpid()}"
+            probe = folder / PROBE
             probe.write_bytes(b"")
             probe.unlink()
 
@@ -81,7 +83,9 @@ class Folders:
 
         Tried, not computed: a bind mount has the same device number, and refuses all the same.
         """
-        name = f".batchd-probe-{os.getpid()}"
+        name = PROBE
+        for folder in (self.work, self.outbox):
+            (folder / name).unlink(missing_ok=True)
         for here, there in ((self.inbox / ".tmp", self.work), (self.work, self.outbox)):
             (here / name).write_bytes(b"")
             try:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 import anyio
+import structlog
+from anyio.lowlevel import checkpoint
 
-from batchd.core.errors import ConfigError
-from batchd.store import sql
+from batchd.store.failures import LedgerBusy, LedgerGone, named
+from batchd.store.guard import Guard
+from batchd.store.identity import create, must_be_whole
+from batchd.store.migrations import STEPS, Step, migrate, newest
 
-APPLICATION_ID = 0x62746364  # "btcd": tells our file from any other SQLite database
-SCHEMA_VERSION = 1
+log = structlog.get_logger()
+
+_BUSY_MS = 1000  # in the database's thread; between two tries a stopping daemon may leave
+_SAY_EVERY = 30  # tries
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -28,31 +34,46 @@ class Database:
     under a lock, shielded: cancelled means "nobody waits for it", never "half of it happened".
     """
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
         self._lock = anyio.Lock()
+        self._guard: Guard | None = None
+        self.lost: LedgerGone | None = None  #: set once, and for good: nothing can be recorded
+        self.is_lost = anyio.Event()
 
     @classmethod
-    async def open(cls, path: Path) -> Database:
-        """Open or make the ledger at `path`. Raises `ConfigError` for a file that isn't ours."""
+    async def open(cls, path: Path, *, steps: Sequence[Step] = STEPS) -> Database:
+        """Open or make the ledger at `path`, migrated by `steps`.
+
+        Raises `LedgerDamaged` for one that must be recovered, `ConfigError` for a file that isn't
+        ours or can't be used, and leaves both as they are.
+        """
+        version = must_be_whole(path, newest=newest(steps))
+        if version:
+            migrate(path, version=version, steps=steps)
+        else:
+            create(path, version=newest(steps))
         with anyio.CancelScope(shield=True):  # a cancelled connect leaks its thread
-            try:
-                database = cls(await aiosqlite.connect(path, isolation_level=None))
-                await database._prepare()
-            except sqlite3.DatabaseError as error:
-                raise ConfigError(
-                    f"{path} can't be used as the ledger: {error}. Restore it from a backup, or"
-                    " move it away together with var/work to begin anew."
-                ) from error
+            database = cls(await aiosqlite.connect(path, isolation_level=None), path)
+            await database._prepare()
         return database
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` as one transaction: all of it, or nothing and the error."""
-        return await self._run(lambda connection: _transaction(connection, work))
+        """Run `work` as one transaction: all of it, or nothing and the error.
+
+        Waits while another process holds the database. Raises `LedgerGone` where it isn't ours any
+        more, and another OSError where the disk refuses: then nothing happened.
+        """
+        return await self._patiently(self._transaction(work))
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads."""
-        return await self._run(work)
+        return await self._patiently(work)
+
+    async def check(self) -> None:
+        """Raise `LedgerGone` where the files are not those that were opened."""
+        await self._patiently(self._must_be_there)
 
     async def close(self) -> None:
         """Write the log back into the file and end the thread."""
@@ -61,10 +82,40 @@ class Database:
 
     async def _prepare(self) -> None:
         try:
-            await self._run(_prepare)
+            await self._patiently(_prepare)
+            self._guard = Guard.of(self._path)
         except BaseException:
             await self.close()
             raise
+
+    def _transaction(self, work: Work[T]) -> Work[T]:
+        def whole(connection: sqlite3.Connection) -> T:
+            self._must_be_there(connection)
+            return _transaction(connection, work)
+
+        return whole
+
+    def _must_be_there(self, connection: sqlite3.Connection) -> None:
+        if self.lost is not None:
+            raise self.lost
+        if self._guard is not None:
+            self._guard.check(connection)
+
+    async def _patiently(self, work: Work[T]) -> T:
+        """Wait for whoever holds the database: what happened outside must be recorded."""
+        tries = 0
+        while True:
+            try:
+                result = await self._run(work)
+            except LedgerBusy as busy:
+                if tries % _SAY_EVERY == 0:
+                    log.warning("ledger.locked", reason=f"{busy.filename} is {busy.strerror}")
+                tries += 1
+                await checkpoint()  # a stopping daemon may give up here
+            else:
+                if tries:
+                    log.info("ledger.free", waited_seconds=tries * _BUSY_MS // 1000)
+                return result
 
     async def _run(self, work: Work[T]) -> T:
         with anyio.CancelScope(shield=True):
@@ -73,10 +124,25 @@ class Database:
                 # Naughty but whole: the library's own way into its thread. The public methods
                 # are one hop per statement, and a transaction would be many.
                 execute: Any = self._connection._execute
-                result: T = await execute(work, self._connection._conn)
+                result: T = await execute(self._translated, work, self._connection._conn)
+            except LedgerGone as gone:
+                self._lose(gone)
+                raise
             finally:
                 self._lock.release()
         return result
+
+    def _translated(self, work: Work[T], connection: sqlite3.Connection) -> T:
+        try:
+            return work(connection)
+        except sqlite3.Error as error:
+            raise named(error, self._path) from error
+
+    def _lose(self, gone: LedgerGone) -> None:
+        if self.lost is None:
+            self.lost = gone
+            log.error("ledger.gone", file=gone.filename, reason=gone.strerror)
+            self.is_lost.set()
 
 
 def _transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -94,37 +160,10 @@ def _transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     connection.execute("PRAGMA foreign_keys = ON")
-    if _is_empty(connection):
-        _create(connection)
-    _recognise(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: with NORMAL the last commits may vanish at power loss, and a vanished
     # SubmitStarted is a batch paid for and forgotten.
     connection.execute("PRAGMA synchronous = FULL")
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(f"it is damaged ({verdict})")
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) = 0 FROM sqlite_schema").fetchone()[0])
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {sql.schema()}"
-        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-    )
-
-
-def _recognise(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise ConfigError("the ledger (var/batchd.db) is another program's database")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise ConfigError(
-            f"the ledger was written by a newer batchd (schema {version}, this one knows"
-            f" {SCHEMA_VERSION}): start the newer one"
-        )
+    connection.execute("SELECT count(*) FROM sqlite_schema")  # now the -wal is there

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from batchd.core import events as e
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, ShardState
@@ -17,6 +19,7 @@ from batchd.core.sharding import ShardPlan
 from batchd.core.states import RELEASES, SETTLES, job_after, shard_after
 from batchd.store import sql, values
 from batchd.store.database import Database
+from batchd.store.failures import LedgerGone
 from batchd.store.lookups import Lookups
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -61,6 +64,20 @@ class Ledger(Lookups):
                 connection.execute(sql.query("clamp_due"), {"state": str(state), "latest": due_at})
 
         await self._database.write(work)
+
+    async def check(self) -> None:
+        """Raise `LedgerGone` where the database is not the file that was opened."""
+        await self._database.check()
+
+    @property
+    def is_lost(self) -> anyio.Event:
+        """Set when the database is not the file that was opened."""
+        return self._database.is_lost
+
+    @property
+    def lost(self) -> LedgerGone | None:
+        """Why nothing can be recorded any more."""
+        return self._database.lost
 
     async def close(self) -> None:
         """Close the database."""

@@ -1,0 +1,135 @@
+"""Old or new, never in between; and a whole copy of the old one beside it."""
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from batchd.core.errors import ConfigError
+from batchd.store.database import Database
+from batchd.store.identity import create
+from batchd.store.ledger import Ledger
+from batchd.store.migrations import STEPS, newest, statements
+
+ADD = statements(
+    "-- a column;\nALTER TABLE root ADD COLUMN colour TEXT;\nUPDATE root\nSET colour = 'red';\n"
+)
+SPLIT = statements(
+    "CREATE TABLE colours (name TEXT) STRICT;\nINSERT INTO colours SELECT colour FROM root;\n"
+)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A ledger of the first schema, in use."""
+    path = tmp_path / "batchd.db"
+    create(path, version=1)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO root VALUES (1, 'root-1', 0)")
+        connection.commit()
+    return path
+
+
+def ask(path: Path, query: str) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchone()[0]
+
+
+async def opened(path: Path, *steps) -> None:
+    await (await Database.open(path, steps=steps)).close()
+
+
+async def test_steps_are_taken_in_order_and_the_old_one_is_kept(old: Path):
+    await opened(old, ADD, SPLIT)
+    assert ask(old, "PRAGMA user_version") == 3
+    assert ask(old, "SELECT name FROM colours") == "red"
+    kept = old.with_name("batchd.db.before-3")
+    assert ask(kept, "PRAGMA user_version") == 1
+    assert ask(kept, "SELECT id FROM root") == "root-1"
+    assert ask(kept, "PRAGMA integrity_check") == "ok"
+
+
+async def test_a_later_program_takes_only_the_steps_that_are_new(old: Path):
+    await opened(old, ADD)
+    await opened(old, ADD, SPLIT)
+    assert ask(old, "SELECT name FROM colours") == "red"
+    assert {p.name for p in old.parent.glob("*.before-*")} == {
+        "batchd.db.before-2",
+        "batchd.db.before-3",
+    }
+
+
+async def test_an_up_to_date_ledger_is_left_alone(old: Path):
+    await opened(old)
+    assert not list(old.parent.glob("*.before-*"))
+    assert newest(STEPS) == ask(old, "PRAGMA user_version")
+
+
+async def test_an_older_program_refuses_what_a_newer_one_wrote(old: Path):
+    await opened(old, ADD)
+    with pytest.raises(ConfigError, match="newer batchd"):
+        await Ledger.open(old, new_root="root-2", now=0.0)
+
+
+async def test_a_new_ledger_needs_no_steps(tmp_path: Path):
+    """`schema.sql` is what the last step leads to."""
+    await opened(tmp_path / "batchd.db", lambda connection: pytest.fail("not for a new one"))
+    assert ask(tmp_path / "batchd.db", "PRAGMA user_version") == 2
+
+
+async def test_a_step_that_fails_leaves_the_old_schema(old: Path):
+    def half(connection: sqlite3.Connection) -> None:
+        ADD(connection)
+        raise OSError("half-way")
+
+    with pytest.raises(OSError, match="half-way"):
+        await opened(old, half)
+    assert ask(old, "PRAGMA user_version") == 1
+    await opened(old, ADD)
+    assert ask(old, "SELECT colour FROM root") == "red"
+
+
+async def test_a_step_that_breaks_a_reference_is_not_taken(old: Path):
+    orphan = statements(
+        "INSERT INTO shards (id, job, number, round, state, endpoint, model, rows, requests, size,"
+        " tokens, due_at, planned_at) VALUES ('a', 'nobody', 1, 1, 'planned', '', '', x'', 0, 0, 0,"
+        " 0, 0);"
+    )
+    with pytest.raises(sqlite3.IntegrityError, match="without its row"):
+        await opened(old, orphan)
+    assert ask(old, "PRAGMA user_version") == 1
+
+
+@pytest.mark.parametrize("where", ["before", "within", "between"])
+async def test_killed_in_the_middle_it_is_old_or_new(old: Path, where: str):
+    """F27: kill -9 of a real process in the middle of a migration."""
+    script = f"""
+        import asyncio, os, signal
+        from pathlib import Path
+        from batchd.store.database import Database
+        from batchd.store.migrations import statements
+
+        def die(connection):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        def add(connection):
+            statements("ALTER TABLE root ADD COLUMN colour TEXT;\\nUPDATE root SET colour = 'red';\\n")(connection)
+
+        def half(connection):
+            add(connection)
+            die(connection)
+
+        steps = dict(before=(die, add), within=(half, die), between=(add, die))[{where!r}]
+        asyncio.run(Database.open(Path({str(old)!r}), steps=steps))
+    """
+    died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert died.returncode == -9
+    assert ask(old.with_name("batchd.db.before-3"), "PRAGMA user_version") == 1
+    assert ask(old, "PRAGMA integrity_check") == "ok"
+    assert ask(old, "PRAGMA user_version") == (2 if where == "between" else 1)
+    await opened(old, ADD, SPLIT)  # the next start goes on from there
+    assert ask(old, "SELECT name FROM colours") == "red"

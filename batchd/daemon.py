@@ -50,6 +50,7 @@ def run_daemon(settings: Settings, *, api_key: str, base_url: str | None) -> int
 
 async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int:
     folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
+    must_be_local(folders.var)  # before the lock: there it may be nobody's
     with folders.locked():
         folders.prepare()
         if crossed := folders.crossed():
@@ -92,7 +93,6 @@ async def open_house(
 
 
 async def _open_ledger(folders: Folders, clock: Clock) -> Ledger:
-    must_be_local(folders.var)
     remedy = (
         "Nothing was changed. To rebuild the ledger from var/work, the outbox and the provider's"
         f" list: batchd recover --set folders.root={quote(str(folders.root))} (with the same"

@@ -80,6 +80,17 @@ class Account:
     def requests_executed(self) -> int:
         return sum(sum(counts.values()) for counts in self.executions.values())
 
+    @property
+    def oddities(self) -> Counter[str]:
+        """What was odd about the answers, as the receipts of those who paid tell."""
+        told = [one.receipt["oddities"] for one in self.delivered if not one.receipt["joined"]]
+        return Counter(
+            {
+                f"{name.replace('_', ' ')} (lines)": sum(each.get(name, 0) for each in told if each)
+                for name in {name for each in told if each for name in each}
+            }
+        )
+
     def differences(self) -> list[str]:
         """All that is not as it must be; empty after a good soak."""
         return [
@@ -235,7 +246,8 @@ def _results(one: Delivered) -> bytes:
 def _paid_together(account: Account) -> Iterator[str]:
     payers: defaultdict[str, list[str]] = defaultdict(list)
     for one in account.delivered:
-        if not one.receipt["joined"] and not one.is_rejected:
+        # Nobody joins a job that has no answer at all to give.
+        if not one.receipt["joined"] and one.receipt["requests"]["succeeded"]:
             payers[one.key[1]].append(one.job)
     with sqlite3.connect(f"file:{account.root}/var/batchd.db?mode=ro", uri=True) as ledger:
         for jobs in payers.values():

@@ -7,8 +7,9 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tests.soak import weather
 from tests.soak.accounting import Account
 from tests.soak.weather import Weather
 from tests.soak.writers import Desk, Writing, plan
+
+Say = Callable[[str], None]
 
 SETTLE, EMPTY_GRACE = 0.5, 2.0
 SETTINGS: dict[str, Any] = {
@@ -35,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "logging__max_bytes": 1_000_000_000,  # the whole log is looked through in the end
 }
 SHORTEST_LIFE, LONGEST_LIFE = 0.1, 3.0  # seconds after daemon.ready
+QUEUE_FULL_COSTS = 200.0  #: seconds until a shard that was refused for room has surely gone on
 CALM = 180.0  #: seconds after the last kill until everything must have come to rest
 
 
@@ -73,25 +77,37 @@ class SoakFailed(AssertionError):
     """Something was lost, or came twice."""
 
 
-def soak(size: Size) -> Figures:
-    """Run one. Its folder goes where all is well, and is kept and named where it is not."""
+def run_and_tell(size: Size, say: Say) -> None:
+    """Say the seed at once, and the figures in the end; raise `SoakFailed` where all is not well."""
+    with soaked(size, say) as soaking:
+        for line in soaking.figures().lines():
+            say(line)
+
+
+@contextmanager
+def soaked(size: Size, say: Say) -> Iterator[Soaking]:
+    """Run one, with all well. Its folder goes afterwards, or is kept and named where it failed."""
+    say(f"soak: {size}")
+    with _kept_where_it_fails(say) as folder, processes_in(folder) as processes:
+        soaking = Soaking(size, folder, processes)
+        soaking.run()
+        if differences := soaking.account.differences():
+            raise SoakFailed("\n".join([f"seed {size.seed}:", *differences]))
+        yield soaking
+
+
+@contextmanager
+def _kept_where_it_fails(say: Say) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="batchd-soak-"))
-    with processes_in(folder) as processes:
-        soaking = _Soaking(size, folder, processes)
-        try:
-            soaking.run()
-            differences = soaking.account.differences()
-        except AssertionError as stuck:
-            raise SoakFailed(f"seed {size.seed}, kept in {folder}: {stuck}") from stuck
-    if differences:
-        told = "\n".join(differences)
-        raise SoakFailed(f"seed {size.seed}, kept in {folder}:\n{told}")
-    figures = soaking.figures()
+    try:
+        yield folder
+    except BaseException:
+        say(f"what is left of it is kept in {folder}")
+        raise
     shutil.rmtree(folder)
-    return figures
 
 
-class _Soaking:
+class Soaking:
     """The processes and threads of one soak. Daemons are started by the thread that runs it."""
 
     def __init__(self, size: Size, folder: Path, processes: Processes) -> None:
@@ -105,7 +121,7 @@ class _Soaking:
     def run(self) -> None:
         http = weather.rules(denials=True)
         sandbox = self._processes.sandbox(batch_seconds=1, http=http, **weather.ALWAYS)
-        sky = Weather(sandbox, self._size.seed)
+        sky = Weather(sandbox, self._size.seed, full_until=self._size.seconds - QUEUE_FULL_COSTS)
         self._sandbox, self._sky = sandbox, sky
         with ThreadPoolExecutor(max_workers=200) as others:
             raining = others.submit(sky.run)
@@ -119,7 +135,7 @@ class _Soaking:
 
     def figures(self) -> Figures:
         account = self.account
-        faults = self._sky.struck + weather.strikes_of(account.ledger["calls"])
+        faults = self._sky.struck + weather.strikes_of(account.ledger["calls"]) + account.oddities
         batches = account.ledger["batches"]
         counts = {
             "files": len(self._desk.dropped),
@@ -187,13 +203,3 @@ class _Soaking:
         lists = {part: sorted(p.name for p in (self._root / part).iterdir()) for part in parts}
         lists["outbox"] = [name for name in lists["outbox"] if name.startswith(".")]
         return "\n".join(f"{part}: {names}" for part, names in lists.items())
-
-
-Say = Callable[[str], None]
-
-
-def run_and_tell(size: Size, say: Say) -> None:
-    """Say the seed at once, and the figures in the end."""
-    say(f"soak: {size}")
-    for line in soak(size).lines():
-        say(line)

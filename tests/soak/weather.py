@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -82,6 +83,9 @@ SPELLS: dict[str, Draw] = {
     "slow to finalize": lambda _: {"stuck_finalizing_seconds": 1.5},
     "unknown status": lambda _: {"status_word": {"word": "pausing", "seconds": 1.0}},
 }
+#: A shard that finds no room asks again a minute later: this is for the first part of a long soak.
+QUEUE_FULL: dict[str, Any] = {"enqueued_token_limit": 1}
+QUEUE_FULL_RATE = 0.05
 _COUNTERS = {"download cut": "cut_times", "batch expires": "expire_times"}
 MISSING_RATE = 0.05
 
@@ -136,15 +140,20 @@ class Weather:
 
     sandbox: Sandbox
     seed: int
+    full_until: float = 0.0  #: seconds after its begin in which the provider's queue may be full
     turn_seconds: float = 0.7
     struck: Counter[str] = field(default_factory=Counter)
     clear: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
         chance = random.Random(f"weather {self.seed}")
+        full_until = time.monotonic() + self.full_until
         while not self.clear.is_set():
             self._strike(chance.choice(list(STRIKES)), chance)
-            self._spell(chance.choice(list(SPELLS)), chance)
+            name = chance.choice(list(SPELLS))
+            self._spell(name, SPELLS[name](chance))
+            if chance.random() < QUEUE_FULL_RATE and time.monotonic() < full_until:
+                self._spell("queue full", QUEUE_FULL)
         self.sandbox.faults(http=rules(denials=False))
 
     def _strike(self, name: str, chance: random.Random) -> None:
@@ -160,8 +169,7 @@ class Weather:
         answer = httpx2.get(f"{self.sandbox.url}/sandbox/faults", trust_env=False, timeout=30)
         return dict(answer.json())
 
-    def _spell(self, name: str, chance: random.Random) -> None:
-        what = SPELLS[name](chance)
+    def _spell(self, name: str, what: dict[str, Any]) -> None:
         self.sandbox.faults(**what)
         self.clear.wait(self.turn_seconds)
         self.sandbox.faults(**dict.fromkeys(what))

@@ -28,13 +28,16 @@ logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes a
 
 async def watch(inbox: Path, bell: Bell, clock: Clock) -> None:
     """Ring when something changes in the inbox, until cancelled. Never raises."""
-    tries = 0
+    tries, told = 0, ""
     while True:
         started = clock.monotonic()
         reason = await _watch_once(inbox, bell)
         tries = 1 if clock.monotonic() - started > _LONGEST_PAUSE else tries + 1
         seconds = min(backoff(tries), _LONGEST_PAUSE)
-        log.warning("watcher.lost", reason=reason, again_in_seconds=seconds)
+        # Where there is no inotify at all, saying so every minute would only fill the log.
+        tell = log.debug if reason == told else log.warning
+        tell("watcher.lost", reason=reason, again_in_seconds=seconds)
+        told = reason
         bell.ring()
         await clock.wait(anyio.Event(), seconds)
 
@@ -45,7 +48,7 @@ async def _watch_once(inbox: Path, bell: Bell) -> str:
     try:
         identity = _identity(inbox)
         # Its thread can't be cancelled, only told: a cancelled task must set the event itself.
-        async for _ in awatch(
+        async for changes in awatch(
             inbox,
             watch_filter=None,  # its own filter hides names anywhere in the path
             recursive=False,
@@ -54,9 +57,11 @@ async def _watch_once(inbox: Path, bell: Bell) -> str:
             stop_event=stop,
             ignore_permission_denied=True,
         ):
-            if _:
+            if changes:
                 bell.ring()
-            if _identity(inbox) != identity:
+            # Made anew at once, a folder often has the very inode of the one that was deleted.
+            is_itself = any(path == str(inbox) for _, path in changes)
+            if is_itself or _identity(inbox) != identity:
                 return "the inbox is another folder now"
     except (OSError, RuntimeError, ExceptionGroup) as error:
         return f"{type(error).__name__}: {error}"

@@ -189,3 +189,10 @@ def test_a_while_is_told_in_words(seconds: float, words: str):
 def test_times_are_utc_to_the_millisecond():
     assert rfc3339(1_795_000_000.0625) == "2026-11-18T11:06:40.062Z"
     assert rfc3339(None) is None
+
+
+def test_a_time_that_can_not_be_is_left_out():
+    """The provider's word, in microseconds perhaps: it once stopped a delivery for good."""
+    assert rfc3339(1.7e15) is None
+    assert rfc3339(float("inf")) is None
+    assert rfc3339(0.0) == "1970-01-01T00:00:00.000Z"

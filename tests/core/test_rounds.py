@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from batchd.core.model import Counts, ShardState
-from batchd.core.rounds import attempts_before, executions, left_to_try
+from batchd.core.rounds import all_rows, attempts_before, executions, left_to_try
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Shard
 
@@ -87,3 +87,8 @@ def test_a_replaced_shard_counts_no_attempt_for_its_heir():
     replaced = shard(3, 2, range(2, 5), uncounted=range(2, 5))
     heir = shard(4, 2, range(2, 5))
     assert list(attempts_before(heir, [FIRST, replaced, heir])) == [0, 1, 1, 1, 0]
+
+
+def test_all_rows_are_those_of_every_round_once():
+    assert all_rows([FIRST, SECOND, THIRD]) == RowSet.of(range(1, 9))
+    assert all_rows([]) == RowSet()

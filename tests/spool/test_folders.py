@@ -1,0 +1,62 @@
+"""Where everything lies, and who is kept out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchd.core.errors import AlreadyRunning, ConfigError
+from batchd.spool.folders import Folders
+
+HOLDING = """
+import sys
+from pathlib import Path
+from batchd.spool.folders import Folders
+with Folders(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_everything_is_made_below_the_root_and_no_probe_is_left(tmp_path):
+    folders = Folders(tmp_path / "new" / "root")
+    for _ in range(2):
+        folders.prepare()
+    found = sorted(str(path.relative_to(folders.root)) for path in folders.root.rglob("*"))
+    assert found == ["inbox", "inbox/.tmp", "outbox", "var", "var/work"]
+
+
+def test_folders_that_can_not_be_made_are_the_operators(tmp_path):
+    (tmp_path / "outbox").write_text("a file")
+    with pytest.raises(ConfigError, match="outbox"):
+        Folders(tmp_path).prepare()
+
+
+def test_a_second_daemon_is_kept_out_and_told_by_whom(tmp_path):
+    folders = Folders(tmp_path)
+    with folders.locked():
+        with pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"):
+            folders.locked().__enter__()
+        assert folders.lock.read_text().strip() == str(os.getpid())
+    with folders.locked():
+        pass
+
+
+def test_the_lock_goes_with_its_holder_however_that_ends(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, tmp_path],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(AlreadyRunning, match=f"process {holder.pid}"):
+            Folders(tmp_path).locked().__enter__()
+        holder.kill()
+    with Folders(tmp_path).locked():
+        pass

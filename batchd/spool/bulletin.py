@@ -11,7 +11,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote_from_bytes
@@ -83,31 +82,32 @@ def post_inbox(
     `to_wall` turns the observations' monotonic time into seconds since the epoch. Where nothing
     waits, the file goes, and an idle daemon writes nothing.
     """
-    path, waiting = var / _INBOX, list(observed)
-    with contextlib.suppress(OSError):  # a full disk must not keep files from being taken
-        if not waiting:
-            path.unlink(missing_ok=True)
-            return
-        seen = InboxSeen(
-            pid=os.getpid(),
-            files={name_in_json(o.name): _seen(o, to_wall) for o in islice(waiting, MOST_FILES)},
-            counts=Counter(str(o.reason) for o in waiting),
-            stopped=stopped,
-        )
-        _post_if_changed(path, seen)
-
-
-def _seen(observed: Observed, to_wall: float) -> FileSeen:
-    return FileSeen(round(observed.since + to_wall, 1), observed.size, str(observed.reason))
-
-
-def _post_if_changed(path: Path, seen: InboxSeen) -> None:
+    path = var / _INBOX
     age = age_of(path)
-    if age is None or _read(path, InboxSeen) != seen:
-        if age is None or not 0 <= age < _SECONDS_BETWEEN:
-            _post(path, seen)
-        return
-    os.utime(path)  # it was looked at, and is as it was
+    if age is not None and 0 <= age < _SECONDS_BETWEEN:
+        return  # before anything is asked: a storm of files has many looks a second
+    with contextlib.suppress(OSError):  # a full disk must not keep files from being taken
+        _post_if_changed(path, _inbox_now(observed, to_wall=to_wall, stopped=stopped))
+
+
+def _inbox_now(observed: Iterable[Observed], *, to_wall: float, stopped: str | None) -> InboxSeen:
+    files, counts = dict[str, FileSeen](), Counter[str]()
+    for one in observed:
+        counts[str(one.reason)] += 1
+        if len(files) < MOST_FILES:
+            since = round(one.since + to_wall, 1)
+            files[name_in_json(one.name)] = FileSeen(since, one.size, str(one.reason))
+    return InboxSeen(os.getpid(), files, counts, stopped)
+
+
+def _post_if_changed(path: Path, now: InboxSeen) -> None:
+    before = _read(path, InboxSeen)
+    if not now.counts:
+        path.unlink(missing_ok=True)
+    elif now == before:
+        os.utime(path)  # it was looked at, and is as it was
+    else:
+        _post(path, now)
 
 
 def daemon_says(var: Path) -> DaemonSays | None:

@@ -18,6 +18,7 @@ from batchd.core.names import next_job_id, shown
 from batchd.core.reasons import ReasonCode
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
+from batchd.spool.bulletin import post_inbox
 from batchd.spool.inbox import Found, look
 from batchd.spool.signature import open_plain, signature
 
@@ -67,7 +68,22 @@ async def _room(services: Services) -> int:
 
 def _settled(services: Services, *, most: int = _AT_ONCE) -> Sequence[Found]:
     found = look(services.folders.inbox, services.settings.inbox.ignore)
-    return services.settling.observe(found, services.clock.monotonic(), most=most)
+    now = services.clock.monotonic()
+    settled = services.settling.observe(found, now, most=most)
+    _say_what_waits(settled, now, services)
+    return settled
+
+
+def _say_what_waits(settled: Sequence[Found], now: float, services: Services) -> None:
+    """Leave word for whoever asks why a file is still there; those taken now are not."""
+    taken, stopped = {file.path.name for file in settled}, services.intake.reason
+    observed = services.settling.observed(now, stopped=stopped)
+    post_inbox(
+        services.folders.var,
+        (one for one in observed if one.name not in taken),
+        to_wall=services.clock.now() - now,
+        stopped=stopped,
+    )
 
 
 def _take(settled: Sequence[Found], last: str | None, services: Services) -> None:

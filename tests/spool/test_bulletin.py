@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ def test_where_nothing_waits_there_is_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
     post(tmp_path, ONE)
+    age(tmp_path / "inbox.json", 3)
     post(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
@@ -114,6 +116,16 @@ def test_a_change_is_written_once_in_a_while_and_not_at_each_look(tmp_path):
     age(tmp_path / "inbox.json", 3)
     post(tmp_path, other)
     assert inbox_seen(tmp_path)[0].counts == {"growing": 1}  # type: ignore[index]
+
+
+def test_between_two_writings_nobody_is_asked_how_the_files_are(tmp_path):
+    post(tmp_path, ONE)
+
+    def unasked() -> Iterator[Observed]:
+        raise AssertionError("with a hundred thousand files this would cost more than taking them")
+        yield ONE
+
+    post_inbox(tmp_path, unasked(), to_wall=0.0, stopped=None)
 
 
 def test_a_storm_is_counted_where_it_is_not_named(tmp_path, monkeypatch):

@@ -98,7 +98,8 @@ class RandomWorld(World):
         drop(self.root, "bad.jsonl", [*requests(1, prefix="bad"), b"{"])
 
     def _trouble(self) -> None:
-        ids = [f"a-{number}" for number in range(1, 7)] + ["b-gpt-4o-mini", "d-1"]
+        # a-1 is answered: where nothing is, its twin asks anew, and gets an answer of its own.
+        ids = [f"a-{number}" for number in range(2, 7)] + ["b-gpt-4o-mini", "d-1"]
         for id in ids:
             if self._chance.random() < 0.3:
                 self.remote.verdicts[id] = self._chance.choice(_VERDICTS)
@@ -124,6 +125,7 @@ class Rounds:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._undisturbed: dict[int, Undisturbed] = {}
+        self._lives = 0
 
     async def killed_at(self, fault: Fault, seed: int, chance: random.Random) -> bool:
         """One round; return whether it died where it was to die. Everything else must hold."""
@@ -131,7 +133,8 @@ class Rounds:
         places = sum(fault.strikes(place) for place in undisturbed.places)
         assert places, f"{fault.what}: no such place in the life of world {seed}"
         nth = chance.randint(1, places)
-        world = RandomWorld(self._folder / "killed", seed)
+        self._lives += 1
+        world = RandomWorld(self._folder / f"killed-{self._lives}", seed)
         with aimed_at(fault, nth):
             await world.live(kill_at=None)
         died_at = TRIPWIRE.seen[-1]

@@ -158,8 +158,9 @@ class Soaking:
         return [others.submit(self._write, writing) for writing in writings]
 
     def _write(self, writing: Writing) -> None:
-        time.sleep(max(0.0, self._began + writing.at - time.monotonic()))
-        writing.do(self._desk)
+        given_up = self._sky.clear.wait(max(0.0, self._began + writing.at - time.monotonic()))
+        if not given_up:
+            writing.do(self._desk)
 
     def _live_and_die(self, writers: list[Future[None]]) -> None:
         moments = random.Random(f"kills {self._size.seed}")

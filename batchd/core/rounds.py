@@ -8,6 +8,7 @@ from itertools import chain
 
 from batchd.core.rows import RowSet, RowSetBuilder
 from batchd.core.subjects import Shard
+from batchd.core.verdicts import room_told
 
 
 def left_to_try(shards: Iterable[Shard], current: int) -> RowSet:
@@ -26,6 +27,21 @@ def _all_of(sets: Iterable[RowSet]) -> RowSet:
     for first, last in sorted(chain.from_iterable(rows.ranges for rows in sets)):
         builder.add_range(first, last)
     return builder.build()
+
+
+def room_learned(shards: Iterable[Shard], current: int) -> dict[str, int]:
+    """Return, by model, how many tokens a shard of the next round may have.
+
+    Learned from shards of this round that were too large for the account's queue: what the
+    provider named, and never more than half of what it refused, for our count is an estimate.
+    """
+    room: dict[str, int] = {}
+    for shard in shards:
+        if shard.round == current and shard.again == shard.uncounted == shard.rows:
+            told = room_told(shard.errors) or shard.tokens
+            most = max(min(told, shard.tokens // 2), 1)
+            room[shard.model] = min(room.get(shard.model, most), most)
+    return room
 
 
 def attempts_before(shard: Shard, shards: Sequence[Shard]) -> array[int]:

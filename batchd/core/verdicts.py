@@ -5,6 +5,7 @@ An attempt is an execution, or an expiry, at the provider. What was never execut
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -108,6 +109,15 @@ class Failure(StrEnum):
     FILE_UNSEEN = "file_unseen"  #: the provider did not find a file it has: again, uploaded anew
     BAD_LINES = "bad_lines"  #: named lines fail, the others travel again, uncounted
     ALL = "all"  #: nothing more is known: every request fails with the batch's reason
+
+
+_LIMIT = re.compile(r"Limit: ([\d,]+)")  # "Limit: 2,000,000 enqueued tokens" (reference B.3)
+
+
+def room_told(errors: Sequence[BatchError]) -> int | None:
+    """Return the queue limit, in tokens, that a refusal for room names; None where it names none."""
+    found = [_LIMIT.search(error.message) for error in errors]
+    return next((int(match[1].replace(",", "")) for match in found if match), None)
 
 
 def judge_failed_batch(errors: Sequence[BatchError]) -> Failure:

@@ -24,6 +24,7 @@ from batchd.core.verdicts import (
     Failure,
     judge_failed_batch,
     missing_answer,
+    room_told,
 )
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
@@ -37,6 +38,7 @@ WAKES = ("plan", "submit", "deliver")
 LIMIT = 4  #: shards fetched at once
 
 _ROOM_TRIES = 6  #: as if it had been refused so often before: waits a minute, then two, then four
+_ALONE_TRIES = 4  #: refusals for room with nothing of ours in the queue: it is the shard
 _UNSEEN_TRIES = 10  #: batches that may fail for a file that the provider doesn't find
 _UPLOAD_AGAIN_EVERY = 3  #: of these, with the same file
 
@@ -98,6 +100,9 @@ async def _replaced(shard: Shard, services: Services) -> bool:
     failure = judge_failed_batch(shard.errors)
     before = sum(_replaced_by(shard, other) for other in await services.ledger.shards_of(shard.job))
     match failure:
+        case Failure.NO_ROOM if await _is_too_large(shard, before, services):
+            await _cut_up(shard, services)
+            return True
         case Failure.NO_ROOM:
             reason, keep_file, wait = ReasonCode.NO_ROOM, True, backoff(before + 1 + _ROOM_TRIES)
         case Failure.FILE_UNSEEN if before + 1 < _UNSEEN_TRIES:
@@ -114,6 +119,28 @@ async def _replaced(shard: Shard, services: Services) -> bool:
     await services.ledger.record(replaced, at=now)
     log.warning("shard.replaced", job=shard.job, shard=shard.id, reason=text, again_in_seconds=wait)
     return True
+
+
+async def _is_too_large(shard: Shard, refusals: int, services: Services) -> bool:
+    """Whether a shard would not find room however long it waits."""
+    room = room_told(shard.errors)
+    if room is not None and shard.tokens > room:
+        return True
+    _, enqueued = await services.ledger.live_at_provider()
+    # Our count is an estimate: refused again and again with nothing else in the queue says more.
+    return refusals >= _ALONE_TRIES and not enqueued.get(shard.model)
+
+
+async def _cut_up(shard: Shard, services: Services) -> None:
+    """Send all its requests back to be planned in smaller shards. Nothing ran, nothing counts."""
+    index = services.work.answers(shard.job, shard.id, "index")
+    await in_thread(make_folder, index.parent)
+    await in_thread(place, index, b"")
+    collected = ShardCollected(
+        shard=shard.id, again=shard.rows, uncounted=shard.rows, kept=0, failed=0
+    )
+    await services.ledger.record(collected, at=services.clock.now())
+    log.warning("shard.too_large", job=shard.job, shard=shard.id, reason=shard.errors[0].message)
 
 
 def _replaced_by(heir: Shard, other: Shard) -> bool:

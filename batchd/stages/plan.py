@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -14,7 +14,7 @@ from batchd.core.events import JobPlanned, JobRejected, RoundPlanned
 from batchd.core.model import JobState
 from batchd.core.reading import Problems, Repairs, Request, RequestReader
 from batchd.core.rendering import problems_as_dict
-from batchd.core.rounds import left_to_try
+from batchd.core.rounds import left_to_try, room_learned
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.core.subjects import Job, Shard
@@ -160,7 +160,9 @@ async def _plan_again(job: Job, services: Services) -> None:
 
 def _next_round(job: Job, shards: Sequence[Shard], services: Services) -> tuple[ShardPlan, ...]:
     path = services.work.unchanged_input(job, pause=pause)
-    sharder = Sharder(_limits(services.settings))
+    limits = _limits(services.settings)
+    room = {**limits.enqueued_tokens, **room_learned(shards, job.round)}
+    sharder = Sharder(replace(limits, enqueued_tokens=room))
     reader = RequestReader(max_line_bytes=1 << 40, max_bytes=1 << 40)
     for row, request in _requests(path, left_to_try(shards, job.round), reader):
         sharder.add(row, request)

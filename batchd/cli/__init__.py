@@ -15,6 +15,11 @@ from batchd.cli.lazy import Lazy, LazyGroup
 COMMANDS = {
     "demo": Lazy("batchd.cli.demo", "Show all of it in half a minute, without a key."),
     "run": Lazy("batchd.cli.run", "Run the daemon until it is stopped."),
+    "status": Lazy(
+        "batchd.cli.status",
+        "Show the daemon, the inbox, the jobs, the batches, and what waits for what.",
+    ),
+    "why": Lazy("batchd.cli.why", "Say where a file or a job is, and why."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",
         "Serve a local stand-in for the OpenAI API: files, batches, models, at no cost.",

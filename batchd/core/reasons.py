@@ -158,7 +158,7 @@ TOLD: Mapping[ReasonCode, Told] = {
     _C.JOINED: Told(_CLAIMED, "its content is that of job {first}, which is on its way; it gets the"
         " same answers", "inbox.identical"),
     _C.UPLOADING: Told(_CLAIMED, "{shard} is being sent, or is next"),
-    _C.WAITING_FOR_ROOM: Told(_CLAIMED, "{open_batches} batches are open and {max_open} are allowed;"
+    _C.WAITING_FOR_ROOM: Told(_CLAIMED, "{open_batches} of {max_open} allowed batches are open;"
         " {shard} is sent when one ends", "batches.max_open"),
     _C.WAITING_FOR_TOKENS: Told(_CLAIMED, "{queued_tokens} tokens of {model} are queued and"
         " {limit_tokens} are allowed; {shard} is sent when some are done", "batches.enqueued_tokens"),

@@ -17,7 +17,11 @@ def schema() -> str:
 
 @cache
 def _queries() -> dict[str, str]:
-    text = files("batchd.store").joinpath("queries.sql").read_text(encoding="utf-8")
+    return statements(files("batchd.store").joinpath("queries.sql").read_text(encoding="utf-8"))
+
+
+def statements(text: str) -> dict[str, str]:
+    """Return the statements of a text by their names."""
     _, *parts = _NAME.split(text)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 

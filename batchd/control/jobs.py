@@ -1,0 +1,143 @@
+"""The one reason of a job, from its state and its shards. Pure: facts and `now` come in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from batchd.control.ledger import Part
+from batchd.core.model import JobState, ShardState
+from batchd.core.pacing import has_room
+from batchd.core.reasons import Reason, ReasonCode, because
+from batchd.core.subjects import Job, Shard
+from batchd.settings import Batches
+from batchd.spool.bulletin import reason_in
+
+#: A job is where the first of these is that any of its shards gives: what a person must see to,
+#: then what time must help, then the shard that has the longest way to go.
+ORDER = (
+    ReasonCode.DOUBT_UNSETTLED,
+    ReasonCode.BATCH_VANISHED,
+    ReasonCode.DENIED,
+    ReasonCode.NO_ROOM,
+    ReasonCode.PROVIDER_UNAVAILABLE,
+    ReasonCode.FILE_UNSEEN,
+    ReasonCode.NOT_THERE,
+    ReasonCode.DOUBT,
+    ReasonCode.WAITING_FOR_TOKENS,
+    ReasonCode.WAITING_FOR_ROOM,
+    ReasonCode.UPLOADING,
+    ReasonCode.SUBMITTING,
+    ReasonCode.AT_THE_PROVIDER,
+    ReasonCode.COLLECTING,
+)
+_AT_PROVIDER = (ShardState.SUBMITTING, ShardState.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the account has at the provider, and what it may have."""
+
+    batches: Batches
+    open_batches: int  #: or perhaps open
+    queued: Mapping[str, int]  #: tokens by model
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], batches: Batches) -> Room:
+        """Count what counts against the limits."""
+        there = [part.shard for part in parts if part.shard.state in _AT_PROVIDER]
+        queued = Counter[str]()
+        for shard in there:
+            queued[shard.model] += shard.tokens
+        return cls(batches, len(there), queued)
+
+
+def reason_of_job(job: Job, parts: Sequence[Part], *, room: Room, now: float) -> Reason:
+    """Judge a job. Of one delivered it says so, wherever its folder is by now."""
+    match job.state:
+        case JobState.CLAIMED:
+            return because(ReasonCode.READING)
+        case JobState.ACTIVE if job.joined:
+            return because(ReasonCode.JOINED, first=job.joined)
+        case JobState.ACTIVE:
+            return _of_shards(job, parts, room=room, now=now)
+        case JobState.SETTLED:
+            return because(ReasonCode.BUILDING)
+        case JobState.REJECTED:
+            where = "its folder, which is being built,"
+            return because(ReasonCode.REJECTED, problem=job.reason, where=where)
+        case JobState.PUBLISHING:
+            return because(ReasonCode.PUBLISHING, folder=job.folder)
+        case JobState.DELIVERED:
+            return _of_delivered(job)
+
+
+def _of_delivered(job: Job) -> Reason:
+    if job.outcome == "rejected":
+        folder = f"outbox/{job.folder}"
+        return because(ReasonCode.REJECTED, problem=job.reason, where=folder, folder=job.folder)
+    facts = {name: job.summary[name] for name in ("requests", "succeeded") if name in job.summary}
+    return because(ReasonCode.DELIVERED, folder=job.folder, outcome=job.outcome, **facts)
+
+
+def _of_shards(job: Job, parts: Sequence[Part], *, room: Room, now: float) -> Reason:
+    live = [part for part in parts if part.shard.state is not ShardState.COLLECTED]
+    if not live:
+        return because(ReasonCode.PLANNING_AGAIN, round=job.round + 1)
+    reasons = [reason_of_shard(part, room=room, now=now) for part in live]
+    first = min(reasons, key=lambda reason: ORDER.index(reason.code))
+    counts = Counter(str(reason.code) for reason in reasons)
+    return Reason(first.code, {**first.facts, "shards": dict(counts)})
+
+
+def reason_of_shard(part: Part, *, room: Room, now: float) -> Reason:
+    """Judge a shard that still has a way to go."""
+    shard = part.shard
+    facts = _facts(part, room=room, now=now)
+    recorded = reason_in(shard.reason or "")
+    if recorded in ORDER and not _is_past(recorded, shard, now):
+        return because(recorded, **facts)
+    match shard.state:
+        case ShardState.PLANNED:
+            return because(_why_not_sent(shard, room), **facts)
+        case ShardState.SUBMITTING:
+            return because(ReasonCode.SUBMITTING, **facts)
+        case ShardState.OPEN:
+            return because(ReasonCode.AT_THE_PROVIDER, **facts)
+        case ShardState.ENDED | ShardState.COLLECTED:
+            return because(ReasonCode.COLLECTING, **facts)
+
+
+def _is_past(recorded: ReasonCode, shard: Shard, now: float) -> bool:
+    """Whether a recorded reason has done its time: what is due may be on its way at this moment."""
+    passing = shard.state is ShardState.PLANNED and recorded is not ReasonCode.DENIED
+    return passing and shard.due_at <= now
+
+
+def _why_not_sent(shard: Shard, room: Room) -> ReasonCode:
+    batches = room.batches
+    if room.open_batches >= batches.max_open:
+        return ReasonCode.WAITING_FOR_ROOM
+    fits = has_room(shard.tokens, shard.model, enqueued=room.queued, limits=batches.enqueued_tokens)
+    return ReasonCode.UPLOADING if fits else ReasonCode.WAITING_FOR_TOKENS
+
+
+def _facts(part: Part, *, room: Room, now: float) -> dict[str, object]:
+    shard = part.shard
+    facts = {
+        "shard": shard.id,
+        "model": shard.model,
+        "text": part.text,
+        "again_seconds": round(max(shard.due_at - now, 0.0), 1),
+        "batch": shard.batch,
+        "status": str(shard.status or "new") if shard.batch else None,
+        "completed": shard.counts.completed if shard.batch else None,
+        "requests": shard.requests,
+        "open_seconds": round(now - shard.opened_at, 1) if shard.opened_at else None,
+        "max_open": room.batches.max_open,
+        "open_batches": room.open_batches,
+        "queued_tokens": room.queued.get(shard.model, 0),
+        "limit_tokens": room.batches.enqueued_tokens.get(shard.model),
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}

@@ -1,0 +1,112 @@
+"""Reads the ledger from outside: beside a running daemon, or where none runs. It never writes.
+
+Not by the daemon's own classes: those hold the one connection that may write, and bring an event
+loop along. A question opens the file, reads, and closes it, so that no checkpoint waits for it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from batchd.core.errors import ConfigError
+from batchd.core.subjects import Job, Shard
+from batchd.store import sql, values
+from batchd.store.identity import is_blank
+
+MOST = 20  #: answers to a question that should have one
+_BUSY_SECONDS = 2.0
+
+
+class Part(NamedTuple):
+    """A shard, and what its reason says in words."""
+
+    shard: Shard
+    text: str | None
+
+
+class Reader:
+    """The questions. Every answer is a value."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        self._connection = connection
+
+    def jobs_by_prefix(self, prefix: str) -> Sequence[Job]:
+        """Return jobs whose id begins like this, some of them."""
+        return [values.job(row) for row in self._rows("jobs_by_prefix", prefix=prefix, most=MOST)]
+
+    def jobs_named(self, name: bytes) -> Sequence[Job]:
+        """Return jobs whose file had this name, the youngest first, some of them."""
+        return [values.job(row) for row in self._rows("jobs_named", name=name, most=MOST)]
+
+    def unfinished_jobs(self) -> Sequence[Job]:
+        """Return the jobs on their way, oldest first."""
+        return [values.job(row) for row in self._rows("unfinished_jobs")]
+
+    def parts_of(self, job: str) -> Sequence[Part]:
+        """Return a job's shards."""
+        return [_part(row) for row in self._rows("shards_with_text_of", job=job)]
+
+    def live_parts(self) -> Sequence[Part]:
+        """Return all shards on their way."""
+        return [_part(row) for row in self._rows("live_shards")]
+
+    def parts_by_batch(self, prefix: str) -> Sequence[Part]:
+        """Return shards whose batch id begins like this, some of them."""
+        return [_part(row) for row in self._rows("shards_by_batch", prefix=prefix, most=MOST)]
+
+    def job_counts(self) -> Sequence[tuple[str, str | None, int]]:
+        """Return state, outcome and how many jobs have them."""
+        return [(row["state"], row["outcome"], row["jobs"]) for row in self._rows("count_jobs")]
+
+    def _rows(self, question: str, /, **parameters: object) -> Iterator[sqlite3.Row]:
+        return self._connection.execute(_questions()[question], parameters)
+
+
+def _part(row: sqlite3.Row) -> Part:
+    return Part(values.shard(row), row["text"])
+
+
+@cache
+def _questions() -> dict[str, str]:
+    text = files("batchd.control").joinpath("questions.sql").read_text(encoding="utf-8")
+    return sql.statements(text)
+
+
+@contextmanager
+def reading(database: Path) -> Iterator[Reader]:
+    """Open the ledger for one question. One that isn't there has no jobs."""
+    try:
+        with closing(_connect(database)) as connection:
+            connection.execute("BEGIN")  # one moment, for all that is read in the block
+            yield Reader(connection)
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(
+            f"{database} can't be read ({error}). If the daemon can't either, it says how to go on."
+        ) from error
+
+
+def _connect(database: Path) -> sqlite3.Connection:
+    if is_blank(database):
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.executescript(sql.schema())
+        return connection
+    with database.open("rb"):
+        pass  # SQLite only says "unable to open"; this says who may not
+    return sqlite3.connect(_uri(database), uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
+
+
+def _uri(database: Path) -> str:
+    """Read-only; and immutable where nobody has it open.
+
+    Without a -wal file all is in the one file, and SQLite would make a -wal and a -shm to read it:
+    ours, which another user's daemon could not open afterwards.
+    """
+    has_wal = database.with_name(database.name + "-wal").exists()
+    return f"{database.absolute().as_uri()}?mode=ro{'' if has_wal else '&immutable=1'}"

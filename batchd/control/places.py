@@ -1,0 +1,76 @@
+"""What a word on the command line means: a job, a shard, a batch, or a place below the root."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchd.core.names import is_job_id
+from batchd.spool.folders import Folders
+
+_ID = re.compile(r"(?P<job>[0-9a-hjkmnp-tv-z]{1,6})(?:-(?P<number>\d+))?")
+_FOLDER = re.compile(r".+--(?P<job>[0-9a-hjkmnp-tv-z]{6})(?:\.[a-z]+)?", re.DOTALL)
+_BATCH = "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path, as parts below the root; none of them for the root itself."""
+
+    path: Path
+    parts: tuple[str, ...] | None  #: None outside of the root
+
+    @property
+    def is_there(self) -> bool:
+        """Whether something lies there; a link that leads nowhere is something, too."""
+        return os.path.lexists(self.path)
+
+
+def place_of(word: str, *, folders: Folders, cwd: Path) -> Place:
+    """Find the place a word means: from here, else from the root, else in the inbox."""
+    root = folders.root.resolve()
+    tries = [_lexical(base / word) for base in (cwd, root, root / "inbox")]
+    path = next((path for path in tries if os.path.lexists(path)), tries[0])
+    if path == root:
+        return Place(path, ())
+    return Place(path, path.relative_to(root).parts if path.is_relative_to(root) else None)
+
+
+def _lexical(path: Path) -> Path:
+    """Resolve where a path lies, and never the thing itself: it may be a link."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100  # Path has nothing that only tidies ".."
+    return whole.parent.resolve() / whole.name
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """The beginning of a job's id, perhaps with a shard's number; or of a batch's."""
+
+    job: str = ""
+    number: int | None = None
+    batch: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can be missing at its end; for a batch nobody knows."""
+        return is_job_id(self.job)
+
+
+def id_of(word: str) -> Id | None:
+    """Read a word as an id; None for what can be none."""
+    if word.startswith(_BATCH):
+        return Id(batch=word)
+    found = _ID.fullmatch(word)
+    if found is None or (found["number"] and not is_job_id(found["job"])):
+        return None
+    return Id(job=found["job"], number=int(found["number"]) if found["number"] else None)
+
+
+def job_in(folder: str) -> str | None:
+    """Return the job whose folder in outbox/ or var/work/ has this name."""
+    if is_job_id(folder.removeprefix(".")):
+        return folder.removeprefix(".")
+    found = _FOLDER.fullmatch(folder)
+    return found["job"] if found else None

@@ -1,0 +1,29 @@
+-- What people ask of the ledger. Reading only; the daemon's own statements are in store/queries.sql.
+
+-- name: jobs_by_prefix
+-- Jobs whose id begins like this: an upper bound instead of LIKE, which would not use the index.
+SELECT * FROM jobs WHERE id >= :prefix AND id < :prefix || '~' ORDER BY id LIMIT :most;
+
+-- name: jobs_named
+-- Jobs whose file was dropped under this name, the youngest first.
+SELECT * FROM jobs WHERE name = :name ORDER BY id DESC LIMIT :most;
+
+-- name: unfinished_jobs
+-- Jobs on their way, oldest first.
+SELECT * FROM jobs WHERE state <> 'delivered' ORDER BY id;
+
+-- name: live_shards
+-- Shards on their way, in the order they were planned.
+SELECT * FROM shards WHERE state IN ('planned', 'submitting', 'open', 'ended') ORDER BY job, number;
+
+-- name: shards_with_text_of
+-- A job's shards, in the order they were planned.
+SELECT * FROM shards WHERE job = :job ORDER BY number;
+
+-- name: shards_by_batch
+-- Shards whose batch has an id that begins like this.
+SELECT * FROM shards WHERE batch >= :prefix AND batch < :prefix || '~' ORDER BY batch LIMIT :most;
+
+-- name: count_jobs
+-- How many jobs there are, by state and outcome.
+SELECT state, outcome, count(*) AS jobs FROM jobs GROUP BY state, outcome;

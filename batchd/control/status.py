@@ -1,0 +1,158 @@
+"""All of a root at a glance: daemon, inbox, jobs, batches, and what waits for what."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batchd.control.inbox import Entry, entries, reason_of
+from batchd.control.jobs import Room, reason_of_job
+from batchd.control.ledger import Part, Reader
+from batchd.control.presence import Presence
+from batchd.control.problems import last_problem
+from batchd.core.model import JobState, ShardState
+from batchd.core.names import shown
+from batchd.core.reasons import Reason, ReasonCode, Standing
+from batchd.core.subjects import Job
+from batchd.settings import Settings
+from batchd.spool.folders import Folders
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A batch at the provider."""
+
+    batch: str
+    status: str
+    completed: int
+    requests: int
+    opened_at: float
+    shard: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many files or jobs have one reason, and the sentence of the oldest of them."""
+
+    code: ReasonCode
+    standing: Standing
+    count: int
+    sentence: str
+    setting: str | None
+    example: str  #: the file's name, or the job's id
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `batchd status` shows."""
+
+    daemon: Presence
+    inbox: Mapping[Standing, Mapping[ReasonCode, int]]
+    inbox_trouble: str | None  #: why it can't be listed
+    jobs: Mapping[Standing, int]  #: those on their way
+    ended: Mapping[str, int]  #: by outcome
+    batches: Sequence[OpenBatch]  #: the oldest first
+    room: Room
+    waits: Sequence[Waiting]
+    problem: Mapping[str, Any] | None
+
+
+def status_of(
+    folders: Folders, settings: Settings, *, reader: Reader, daemon: Presence, now: float
+) -> Status:
+    """Look at everything once."""
+    found, trouble = _inbox(folders, settings, daemon=daemon, now=now)
+    jobs, parts = reader.unfinished_jobs(), reader.live_parts()
+    room = Room.of(parts, settings.batches)
+    reasons = _reasons(jobs, parts, room=room, now=now)
+    return Status(
+        daemon=daemon,
+        inbox=_by_standing(reason for _, reason in found),
+        inbox_trouble=trouble,
+        jobs=Counter(reason.standing for _, reason in reasons),
+        ended=_ended(reader),
+        batches=_batches(jobs, parts),
+        room=room,
+        waits=[*_waits(found), *_waits(reasons)],
+        problem=last_problem(folders.log),
+    )
+
+
+Named = tuple[str, Reason]
+
+
+def _inbox(
+    folders: Folders, settings: Settings, *, daemon: Presence, now: float
+) -> tuple[list[Named], str | None]:
+    def named(entry: Entry) -> Named:
+        name = shown(entry.name.encode("utf-8", errors="surrogateescape"))
+        return name, reason_of(entry, inbox=settings.inbox, daemon=daemon, now=now)
+
+    try:
+        found = sorted(entries(folders.inbox), key=lambda entry: entry.changed_at)
+    except OSError as error:
+        return [], error.strerror or errno.errorcode.get(error.errno or 0, "error")
+    return [named(entry) for entry in found], None
+
+
+def _reasons(jobs: Sequence[Job], parts: Sequence[Part], *, room: Room, now: float) -> list[Named]:
+    of_job = defaultdict[str, list[Part]](list)
+    for part in parts:
+        of_job[part.shard.job].append(part)
+    return [(job.id, reason_of_job(job, of_job[job.id], room=room, now=now)) for job in jobs]
+
+
+def _by_standing(reasons: Any) -> dict[Standing, dict[ReasonCode, int]]:
+    counts = Counter(reason.code for reason in reasons)
+    found: dict[Standing, dict[ReasonCode, int]] = {Standing.WAITING: {}, Standing.IGNORED: {}}
+    for code, count in counts.most_common():
+        found[Reason(code).standing][code] = count
+    return found
+
+
+def _ended(reader: Reader) -> dict[str, int]:
+    counts = reader.job_counts()
+    return {outcome or "unknown": n for state, outcome, n in counts if state == JobState.DELIVERED}
+
+
+def _batches(jobs: Sequence[Job], parts: Sequence[Part]) -> list[OpenBatch]:
+    names = {job.id: shown(job.name) for job in jobs}
+    shards = [part.shard for part in parts if part.shard.state is ShardState.OPEN]
+    return [
+        OpenBatch(
+            batch=shard.batch or "",
+            status=str(shard.status or "new"),
+            completed=shard.counts.completed,
+            requests=shard.requests,
+            opened_at=shard.opened_at or 0.0,
+            shard=shard.id,
+            name=names.get(shard.job, ""),
+        )
+        for shard in sorted(shards, key=lambda shard: shard.opened_at or 0.0)
+    ]
+
+
+def _waits(named: Sequence[Named]) -> list[Waiting]:
+    """Group what waits by its reason, what most wait for first; ignored files wait for nothing."""
+    groups = defaultdict[ReasonCode, list[Named]](list)
+    for one in named:
+        if one[1].standing in (Standing.WAITING, Standing.CLAIMED, Standing.HELD):
+            groups[one[1].code].append(one)
+    ordered = sorted(groups.values(), key=len, reverse=True)
+    return [_waiting(group) for group in ordered]
+
+
+def _waiting(group: Sequence[Named]) -> Waiting:
+    example, reason = group[0]
+    return Waiting(
+        code=reason.code,
+        standing=reason.standing,
+        count=len(group),
+        sentence=reason.sentence,
+        setting=reason.setting,
+        example=example,
+    )

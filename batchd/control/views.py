@@ -1,0 +1,81 @@
+"""Answers as programs read them: the shape of `--json`. It only ever grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from batchd.control.presence import Presence
+from batchd.control.status import Status
+from batchd.control.why import Answer
+from batchd.core.names import printable
+from batchd.settings import Settings
+from batchd.spool.folders import Folders
+
+SCHEMA = 1
+
+DEFAULT = "the default"  #: who has set what nobody has set
+
+
+def setting_of(name: str, settings: Settings, origins: Mapping[str, str]) -> dict[str, Any]:
+    """Return a setting's value, and who has set it."""
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    value = str(value) if isinstance(value, Path) else value
+    return {"name": name, "value": value, "origin": origins.get(name, DEFAULT)}
+
+
+def answer_as_dict(
+    answer: Answer, settings: Settings, origins: Mapping[str, str], daemon: Presence
+) -> dict[str, Any]:
+    """`batchd why --json`."""
+    reason = answer.reason
+    return {
+        "schema": SCHEMA,
+        "standing": reason.standing,
+        "code": reason.code,
+        "sentence": printable(reason.sentence),
+        "facts": dict(reason.facts),
+        "setting": setting_of(reason.setting, settings, origins) if reason.setting else None,
+        "path": answer.path,
+        "job": answer.job,
+        "name": answer.name,
+        "claimed_at": _rfc3339(answer.claimed_at),
+        "shard": answer.shard,
+        "batch": answer.batch,
+        "older": list(answer.older),
+        "daemon": _daemon(daemon),
+    }
+
+
+def status_as_dict(found: Status, folders: Folders) -> dict[str, Any]:
+    """`batchd status --json`."""
+    batches = [asdict(one) | {"opened_at": _rfc3339(one.opened_at)} for one in found.batches]
+    return {
+        "schema": SCHEMA,
+        "root": str(folders.root),
+        "daemon": _daemon(found.daemon),
+        "inbox": {**found.inbox, "trouble": found.inbox_trouble},
+        "jobs": {"on_their_way": found.jobs, "ended": found.ended},
+        "batches": {"max_open": found.room.batches.max_open, "open": batches},
+        "waits": [asdict(one) | {"sentence": printable(one.sentence)} for one in found.waits],
+        "last_problem": found.problem,
+    }
+
+
+def _daemon(daemon: Presence) -> dict[str, Any]:
+    return {
+        "running": daemon.is_running,
+        "pid": daemon.pid,
+        "since": _rfc3339(daemon.since),
+        "version": daemon.version,
+        "watcher": daemon.watcher,
+    }
+
+
+def _rfc3339(at: float | None) -> str | None:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else None

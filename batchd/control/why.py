@@ -1,0 +1,217 @@
+"""Where is it, and why? One answer for any path, job, shard or batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchd.control.inbox import STAGING, Entry, reason_of
+from batchd.control.jobs import Room, reason_of_job, reason_of_shard
+from batchd.control.ledger import Part, Reader
+from batchd.control.places import Id, Place, id_of, job_in, place_of
+from batchd.control.presence import Presence
+from batchd.core.errors import BatchdError
+from batchd.core.model import JobState, ShardState
+from batchd.core.names import shown
+from batchd.core.reasons import Reason, ReasonCode, because
+from batchd.core.subjects import Job
+from batchd.settings import Settings
+from batchd.spool.folders import Folders
+from batchd.spool.work import Work, is_same
+
+
+class Ambiguous(BatchdError):
+    """Several things begin like this: one letter more is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One reason, and whose it is."""
+
+    reason: Reason
+    path: str | None = None  #: below the root where it lies there
+    job: str | None = None
+    name: str | None = None  #: of the dropped file
+    claimed_at: float | None = None
+    shard: str | None = None
+    batch: str | None = None
+    older: tuple[str, ...] = ()  #: earlier jobs of the same name
+
+    @property
+    def is_known(self) -> bool:
+        """Whether batchd knows anything of it."""
+        return self.reason.code not in (ReasonCode.UNKNOWN, ReasonCode.OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A word, and everything that an answer is made from."""
+
+    word: str
+    cwd: Path
+    folders: Folders
+    settings: Settings
+    reader: Reader
+    daemon: Presence
+    now: float
+
+    def answer(self) -> Answer:
+        """Answer. Raises `Ambiguous`."""
+        name, place = id_of(self.word), place_of(self.word, folders=self.folders, cwd=self.cwd)
+        # A whole id is meant as one; its beginning may as well be a file's name.
+        is_id = name is not None and (name.is_whole or not place.is_there)
+        found = self._by_id(name) if name is not None and is_id else None
+        return found or self._of_place(place)
+
+    # By id
+
+    def _by_id(self, name: Id) -> Answer | None:
+        if name.batch:
+            return self._by_batch(name.batch)
+        jobs = self.reader.jobs_by_prefix(name.job)
+        if len(jobs) > 1:
+            raise Ambiguous(_several(self.word, [job.id for job in jobs]))
+        if not jobs:
+            return None
+        job, parts = jobs[0], self.reader.parts_of(jobs[0].id)
+        if name.number is None:
+            return self._of_job(job)
+        return next((self._of_part(p, job) for p in parts if p.shard.number == name.number), None)
+
+    def _by_batch(self, prefix: str) -> Answer | None:
+        parts = self.reader.parts_by_batch(prefix)
+        whole = [part for part in parts if part.shard.batch == prefix] or parts
+        if len(whole) > 1:
+            raise Ambiguous(_several(self.word, [part.shard.batch or "" for part in whole]))
+        if not whole:
+            return None
+        (job,) = self.reader.jobs_by_prefix(whole[0].shard.job)
+        return self._of_part(whole[0], job)
+
+    # A job, or a part of it
+
+    def _of_job(self, job: Job, *, older: Sequence[Job] = (), path: str | None = None) -> Answer:
+        return Answer(
+            reason=self._reason_of(job),
+            path=path,
+            job=job.id,
+            name=shown(job.name),
+            claimed_at=job.claimed_at,
+            older=tuple(one.id for one in older),
+        )
+
+    def _of_part(self, part: Part, job: Job) -> Answer:
+        shard = part.shard
+        is_live = shard.state is not ShardState.COLLECTED
+        live = reason_of_shard(part, room=self._room(), now=self.now) if is_live else None
+        return Answer(
+            reason=live or self._reason_of(job),
+            job=job.id,
+            name=shown(job.name),
+            claimed_at=job.claimed_at,
+            shard=shard.id,
+            batch=shard.batch,
+        )
+
+    def _room(self) -> Room:
+        return Room.of(self.reader.live_parts(), self.settings.batches)
+
+    def _reason_of(self, job: Job) -> Reason:
+        parts = self.reader.parts_of(job.id)
+        reason = reason_of_job(job, parts, room=self._room(), now=self.now)
+        if job.state is JobState.DELIVERED:
+            return self._where_it_is_now(job, reason)
+        return self._trouble_with_the_input(job, parts) or reason
+
+    def _where_it_is_now(self, job: Job, reason: Reason) -> Reason:
+        there = (self.folders.outbox / (job.folder or "")).is_dir()
+        if there or reason.code is not ReasonCode.DELIVERED:
+            return reason
+        return Reason(ReasonCode.TAKEN_AWAY, reason.facts)
+
+    def _trouble_with_the_input(self, job: Job, parts: Sequence[Part]) -> Reason | None:
+        """What has to be sent must be there, and be what was checked; the rest needs no file."""
+        is_needed = job.state is JobState.CLAIMED or any(
+            part.shard.state is ShardState.PLANNED for part in parts
+        )
+        if not is_needed:
+            return None
+        try:
+            dropped = Work(self.folders.work).input(job.id)
+        except PermissionError:
+            return None  # var/work is the daemon's; whoever may only drop files asks, too
+        if dropped is None:
+            return because(ReasonCode.INPUT_MISSING, job=job.id)
+        known, sha256 = job.signature or "", job.sha256 or ""
+        if known and not is_same(dropped, known=known, sha256=sha256, pause=lambda: None):
+            return because(ReasonCode.INPUT_CHANGED, job=job.id)
+        return None
+
+    # A place
+
+    def _of_place(self, place: Place) -> Answer:
+        if place.parts is None:
+            return self._of_name(place, else_=ReasonCode.OUTSIDE, root=str(self.folders.root))
+        match place.parts:
+            case ("inbox", *_) if len(place.parts) > 1:
+                return self._in_inbox(place, place.parts[1:])
+            case ("outbox", folder, *_):
+                return self._of_folder(place, folder)
+            case ("var", "work", folder, *_):
+                return self._of_folder(place, folder)
+            case () | ("inbox" | "outbox" | "var", *_):
+                code = ReasonCode.OWN if place.is_there else ReasonCode.UNKNOWN
+                return Answer(because(code), _shown(place))
+            case _:
+                return self._of_name(place, else_=ReasonCode.UNKNOWN)
+
+    def _in_inbox(self, place: Place, below: Sequence[str]) -> Answer:
+        if not place.is_there:
+            return self._of_name(place, else_=ReasonCode.UNKNOWN)
+        if below[0] == STAGING:
+            code = ReasonCode.STAGING if len(below) > 1 else ReasonCode.OWN
+            return Answer(because(code), _shown(place))
+        if len(below) > 1:
+            subfolder = shown(os.fsencode(below[0]))
+            reason = because(ReasonCode.SUBFOLDER_WITHOUT_TASK, subfolder=subfolder)
+            return Answer(reason, _shown(place))
+        try:
+            entry = Entry.of(place.path)
+        except FileNotFoundError:  # taken at this very moment
+            return self._of_name(place, else_=ReasonCode.UNKNOWN)
+        reason = reason_of(entry, inbox=self.settings.inbox, daemon=self.daemon, now=self.now)
+        return Answer(reason, _shown(place))
+
+    def _of_folder(self, place: Place, folder: str) -> Answer:
+        """A folder in the outbox or among the work, or something in one."""
+        name = job_in(folder)
+        jobs = self.reader.jobs_by_prefix(name) if name else ()
+        if jobs and folder in (jobs[0].folder, jobs[0].id, f".{jobs[0].id}"):
+            return self._of_job(jobs[0], path=_shown(place))
+        if not place.is_there:
+            return Answer(because(ReasonCode.UNKNOWN), _shown(place))
+        if place.parts and place.parts[0] == "var" and name:
+            return Answer(because(ReasonCode.UNLISTED, job=name), _shown(place), job=name)
+        return Answer(because(ReasonCode.FOREIGN), _shown(place))
+
+    def _of_name(self, place: Place, *, else_: ReasonCode, **facts: object) -> Answer:
+        """What is not there (any more) may have been claimed under its name."""
+        if place.is_there:
+            code = ReasonCode.FOREIGN if place.parts is not None else else_
+            return Answer(because(code, **facts), _shown(place))
+        jobs = self.reader.jobs_named(os.fsencode(place.path.name))
+        if jobs and (place.parts is not None or "/" not in self.word):
+            return self._of_job(jobs[0], older=jobs[1:], path=_shown(place))
+        return Answer(because(else_, **facts), _shown(place))
+
+
+def _shown(place: Place) -> str:
+    path = place.path if place.parts is None else Path(*place.parts)
+    return shown(os.fsencode(path))
+
+
+def _several(word: str, ids: Sequence[str]) -> str:
+    listed = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+    return f"{word} is the beginning of several: {listed}; write one letter more"

@@ -1,0 +1,177 @@
+"""Everything in the inbox has exactly one reason, whatever it is and whoever asks."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from batchd.control.inbox import Entry, Kind, entries, reason_of
+from batchd.control.presence import Presence
+from batchd.core.reasons import Reason, ReasonCode, Standing
+from batchd.settings import Inbox
+from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json
+from batchd.spool.inbox import Patience, Settling, is_wanted, look
+
+NOW = 1_800_000_000.0
+RULES = Inbox(ignore=("draft-*",))
+NOBODY = Presence(is_running=False)
+
+
+def entry(
+    name: str = "a.jsonl", kind: Kind = Kind.FILE, *, size: int = 10, age: float = 1
+) -> Entry:
+    return Entry(name, kind, size=size, mode=0o640, owner=1000, changed_at=NOW - age)
+
+
+def daemon(
+    *, looked_ago: float | None = 1.0, stopped: str | None = None, **files: FileSeen
+) -> Presence:
+    seen = InboxSeen(1, {f"{name}.jsonl": file for name, file in files.items()}, {}, stopped)
+    return Presence(
+        is_running=True,
+        since=NOW - 1000,
+        inbox=seen if looked_ago is not None else None,
+        looked_ago=looked_ago,
+    )
+
+
+def judged(one: Entry, presence: Presence) -> Reason:
+    return reason_of(one, inbox=RULES, daemon=presence, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("one", "code"),
+    [
+        (entry(".a.jsonl"), "hidden"),
+        (entry(".git", Kind.DIRECTORY), "hidden"),
+        (entry("a.jsonl", Kind.DIRECTORY), "directory"),
+        (entry("a.jsonl", Kind.SYMLINK), "symlink"),
+        (entry("a.part", Kind.SPECIAL), "special-file"),
+        (entry("a.jsonl.part"), "temporary-name"),
+        (entry("draft-1.jsonl"), "ignored-name"),
+        (entry("a.csv"), "not-wanted-name"),
+    ],
+)
+@pytest.mark.parametrize("presence", [NOBODY, daemon()])
+def test_what_is_ignored_is_ignored_whether_a_daemon_runs_or_not(one, code, presence):
+    reason = judged(one, presence)
+
+    assert (reason.code, reason.standing) == (code, Standing.IGNORED)
+
+
+def test_without_a_daemon_a_wanted_file_waits_for_one():
+    assert judged(entry(), NOBODY).code is ReasonCode.NOT_RUNNING
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["growing", "settling", "empty", "last-line-cut", "open-writer", "no-permission", "ready"],
+)
+def test_the_daemons_word_holds_while_the_file_is_as_it_saw_it(code):
+    reason = judged(entry(), daemon(a=FileSeen(NOW - 1.4, 10, code)))
+
+    assert reason.code == code
+    assert reason.facts["quiet_seconds"] == pytest.approx(1.4)
+    assert "?" not in reason.sentence
+
+
+def test_a_file_that_has_another_size_than_at_the_last_look_is_growing():
+    reason = judged(entry(size=11), daemon(a=FileSeen(NOW - 1, 10, "settling")))
+
+    assert reason.code is ReasonCode.GROWING
+
+
+def test_a_file_that_came_after_the_last_look_is_new():
+    assert judged(entry(), daemon(b=FileSeen(NOW - 1, 10, "settling"))).code is ReasonCode.NEW
+    assert judged(entry(), daemon(looked_ago=None)).code is ReasonCode.NEW
+
+
+def test_a_file_beyond_what_is_listed_knows_why_nothing_is_taken():
+    assert judged(entry(), daemon(stopped="queue-full")).code is ReasonCode.QUEUE_FULL
+
+
+def test_a_daemon_that_does_not_look_is_told_from_one_that_is_not_there():
+    late = daemon(looked_ago=11.5, a=FileSeen(NOW - 60, 10, "settling"))
+
+    assert judged(entry(), late).code is ReasonCode.NOT_LOOKED
+    assert judged(entry(age=60), daemon(looked_ago=None)).code is ReasonCode.NOT_LOOKED
+
+
+def test_a_code_that_only_another_version_knows_is_not_repeated():
+    assert judged(entry(), daemon(a=FileSeen(NOW - 1, 10, "of-tomorrow"))).code is ReasonCode.NEW
+
+
+# --- R1, R36: a thousand of anything
+
+
+def anything(inbox: Path, dice: random.Random, number: int) -> None:
+    """Put something into an inbox: good, odd, or no file at all."""
+    name = dice.choice(
+        [b"%d.jsonl", b"%d.NDJSON", b"%d.csv", b".%d.jsonl", b"%d.jsonl.part", b"draft-%d.jsonl",
+         b"%d\n.jsonl", b"-%d.jsonl", b"\xff%d.jsonl", b"%d\xe2\x80\xae.jsonl", b"%d~", b"%d",
+         b"~$%d.jsonl", b"%d%%20.jsonl", b"%d.tmp", b"a b%d.jsonl", b"." + b"%d" + b"x" * 200]
+    ) % number  # fmt: skip
+    path = inbox / os.fsdecode(name)
+    match dice.randrange(12):
+        case 0:
+            path.mkdir()
+        case 1:
+            path.symlink_to(dice.choice(["nowhere", "/etc/passwd", path.name, "."]))
+        case 2:
+            os.mkfifo(path)
+        case 3 if len(bytes(path)) < 100:
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(bytes(path))
+        case 4:
+            path.touch()
+        case 5:
+            path.write_bytes(b'{"custom_id": ')
+        case 6:
+            path.write_bytes(b"\x00\xff")
+            path.chmod(0)
+        case _:
+            path.write_bytes(b"{}\n" * dice.randrange(1, 5))
+
+
+@pytest.fixture
+def thousand(tmp_path: Path) -> Path:
+    (tmp_path / ".tmp").mkdir()
+    dice = random.Random(36)
+    for number in range(1000):
+        anything(tmp_path, dice, number)
+    return tmp_path
+
+
+def as_the_daemon_sees(inbox: Path, now: float) -> Presence:
+    settling = Settling(Patience(2.0, 30.0, 60.0))
+    for at in (0.0, 1.0, 2.5):
+        settling.observe(look(inbox, RULES.ignore), at, most=50)
+    files = {
+        name_in_json(one.name): FileSeen(now - 2.5, one.size, one.reason)
+        for one in settling.observed(2.5)
+    }
+    return Presence(is_running=True, since=0.0, inbox=InboxSeen(1, files, {}), looked_ago=0.1)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_each_of_a_thousand_things_has_exactly_one_reason(thousand: Path, runs: bool):
+    now = time.time()
+    presence = as_the_daemon_sees(thousand, now) if runs else NOBODY
+
+    found = list(entries(thousand))
+    reasons = [reason_of(one, inbox=RULES, daemon=presence, now=now) for one in found]
+
+    assert len(found) == len(reasons) == len(list(thousand.iterdir())) - 1 == 1000
+    standings = Counter(reason.standing for reason in reasons)
+    assert standings.keys() == {Standing.WAITING, Standing.IGNORED}
+    assert standings.total() == 1000
+    for one, reason in zip(found, reasons, strict=True):
+        is_taken = is_wanted(one.name, RULES.ignore) and one.kind is Kind.FILE
+        assert (reason.standing is Standing.WAITING) == is_taken
+        assert "?" not in reason.sentence

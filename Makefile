@@ -34,7 +34,7 @@ help:
 	@echo 'make run     run the daemon here: inbox/, outbox/, config/batchd.toml (needs OPENAI_API_KEY)'
 	@echo 'make test    run the tests'
 	@echo 'make check   format, lint, types, import contracts, then the tests'
-	@echo 'make soak    kill it thousands of times, some 40 minutes long; figures at the end'
+	@echo 'make soak    kill it thousands of times, for half an hour or more; figures at the end'
 	@echo 'make clean   remove .venv*/ and caches; never inbox/, outbox/ or var/'
 
 demo: $(VENV)/.batchd-run
@@ -50,7 +50,7 @@ test: $(VENV)/.batchd-dev
 # minutes of everything at once. ARGS="--files 50 --seconds 120 --kills 40 --seed 7" makes it
 # another size, and repeats one.
 soak: $(VENV)/.batchd-dev
-	@BATCHD_MATRIX_ROUNDS=200 BATCHD_MATRIX_KILLS=10 $(PY) -m pytest -q tests/soak/test_matrix.py
+	@BATCHD_MATRIX_ROUNDS=200 BATCHD_MATRIX_KILLS=10 $(PY) -m pytest -v tests/soak/test_matrix.py
 	@$(PY) -m tests.soak $(ARGS)
 
 check: lint test

@@ -193,6 +193,16 @@ def _receipts(account: Account) -> Iterator[str]:
             yield f"{one.folder.name}: {one.receipt['requests']}"
 
 
+def _listed_files(account: Account) -> Iterator[str]:
+    """What a receipt lists lies there, as it says."""
+    for one in account.delivered:
+        for listed in one.receipt["files"]:
+            path = one.folder / listed["name"]
+            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+            if found != listed["sha256"]:
+                yield f"{path.relative_to(account.root)} is {found}, not {listed}"
+
+
 # Nothing paid twice.
 
 
@@ -288,6 +298,7 @@ CHECKS: tuple[Callable[[Account], Iterator[str]], ...] = (
     _orphans,
     _answers,
     _receipts,
+    _listed_files,
     _shards,
     _executions_within_a_shard,
     _executions_of_a_job,

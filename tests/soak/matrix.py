@@ -33,7 +33,8 @@ class Fault:
 
 #: By number. Where this house has no such point, its nearest one: F14 has no claim row before the
 #: rename (the work folder is the intent), F16 is the copy of a file with a second name (others are
-#: used where they lie), F25 has no hook, F27 has no older schema yet: the first start makes one.
+#: used where they lie), F25 has no hook, F27 has no older schema yet: the first start makes one
+#: (tests/store/test_migrations.py kills the steps that will come).
 FAULTS = {
     13: Fault("after the first sight, before the claim", r"^os\.mkdir /var/work/\w+$"),
     14: Fault("between the claim's folder and its rename", r"^os\.(mkdir|rename) .*/\w+/in(/|$)"),

@@ -83,7 +83,7 @@ def has_a_file(scene: Scene) -> bool:
 
 #: By number of the reference's list. F14 and F15 cannot be told apart from outside: both are struck
 #: around the rename. F19 and F21 lose the answer by a fault of the sandbox and kill during the call.
-#: F27: there is no older schema to migrate; the first start makes the ledger.
+#: F27 is the first start, which makes the ledger: there is no older schema to migrate yet.
 POINTS = {
     13: Point(at_once, later=0.4),
     14: Point(lies("var/work/*"), later=0.002),

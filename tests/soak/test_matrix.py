@@ -36,7 +36,7 @@ def rounds() -> Iterator[Rounds]:
     structlog.reset_defaults()
 
 
-@pytest.mark.parametrize("number", FAULTS)
+@pytest.mark.parametrize("number", FAULTS, ids="F{}".format)
 async def test_killed_at_this_point_the_next_start_finishes_as_if_nothing_had_been(
     number: int, rounds: Rounds
 ):
@@ -50,7 +50,7 @@ async def test_killed_at_this_point_the_next_start_finishes_as_if_nothing_had_be
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("number", POINTS if KILLS else A_FEW)
+@pytest.mark.parametrize("number", POINTS if KILLS else A_FEW, ids="F{}".format)
 def test_the_real_daemon_killed_around_this_point_finishes_at_the_next_start(
     number: int, tmp_path: Path
 ):

@@ -83,8 +83,9 @@ SPELLS: dict[str, Draw] = {
     "slow to finalize": lambda _: {"stuck_finalizing_seconds": 1.5},
     "unknown status": lambda _: {"status_word": {"word": "pausing", "seconds": 1.0}},
 }
-#: A shard that finds no room asks again a minute later: this is for the first part of a long soak.
-QUEUE_FULL: dict[str, Any] = {"enqueued_token_limit": 1}
+#: The largest shard has some 5,000 tokens: at one limit it waits for room, at the other it is cut.
+#: It asks again a minute later, so this is for the first part of a long soak.
+QUEUE_FULL = (6_000, 2_500)
 QUEUE_FULL_RATE = 0.05
 _COUNTERS = {"download cut": "cut_times", "batch expires": "expire_times"}
 MISSING_RATE = 0.05
@@ -153,7 +154,7 @@ class Weather:
             name = chance.choice(list(SPELLS))
             self._spell(name, SPELLS[name](chance))
             if chance.random() < QUEUE_FULL_RATE and time.monotonic() < full_until:
-                self._spell("queue full", QUEUE_FULL)
+                self._spell("queue full", {"enqueued_token_limit": chance.choice(QUEUE_FULL)})
         self.sandbox.faults(http=rules(denials=False))
 
     def _strike(self, name: str, chance: random.Random) -> None:

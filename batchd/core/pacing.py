@@ -7,7 +7,6 @@ from collections.abc import Mapping
 _AGE_SHARE = 0.1  # a batch of an hour is looked at every six minutes: 10 % late at the most
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0  # seconds; doubles in between
 _FIRST_REST, _LONGEST_REST = 5.0, 120.0  # seconds; an outage is noticed over within two minutes
-_EXISTS_GRACE = 120.0  # a "completed" batch may name its files a little later (reference C.6)
 
 
 def poll_interval(age: float, *, shortest: float, longest: float, jitter: float) -> float:
@@ -19,11 +18,6 @@ def backoff(tries: int, *, asked_for: float | None = None) -> float:
     """Seconds to wait after the `tries`-th failure in a row (from 1), or what was asked for."""
     delay = min(_FIRST_DELAY * 2.0 ** min(tries - 1, 16), _LONGEST_DELAY)
     return max(delay, asked_for or 0.0)
-
-
-def files_may_still_come(ended_for: float) -> bool:
-    """Whether a completed batch without any file is worth another look before it is believed."""
-    return ended_for < _EXISTS_GRACE
 
 
 def has_room(

@@ -13,6 +13,7 @@ from pathlib import Path
 from batchd.core.errors import AlreadyRunning, ConfigError
 from batchd.spool.placing import make_folder
 
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 PROBE = ".batchd-probe"  #: one name for ever: what a kill leaves, the next start takes away
 
 
@@ -67,6 +68,8 @@ class Folders:
                 make_folder(folder)
             self._write_everywhere()
         except OSError as error:
+            if error.errno in _PASSING:
+                raise  # time, or somebody who makes room: exit 74, and systemd tries again
             raise ConfigError(
                 f"the folders below {self.root} can't be used: {error}. inbox/, outbox/ and var/"
                 " must be writable (setting folders.root)."

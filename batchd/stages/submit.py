@@ -42,6 +42,7 @@ _BEFORE = 600.0  #: seconds a provider's clock may be behind ours when we look f
 _MANY_PAGES = 100  #: pages of a list that doesn't end are no answer
 _MANY_PLANNED = 1000  #: planned shards looked through for those that there is room for
 _UPLOAD_AGAIN_EVERY = 3  #: tries with a file the provider doesn't find before it is sent anew
+_NO_SUCH_ROUTE = frozenset({404, 405})
 #: What a file is refused with. A 404 or 405 speaks of the address, which is the operator's.
 _OF_THE_FILE = frozenset({400, 413, 415, 422})
 
@@ -177,6 +178,10 @@ async def _opened(shard: Shard, batch: Batch, services: Services) -> None:
 async def _refused(shard: Shard, refusal: RemoteRefused, services: Services) -> None:
     """A definite no; but a file just uploaded may only not be seen yet (reference E.3)."""
     if "Cannot find file" not in str(refusal):
+        if refusal.status in _NO_SUCH_ROUTE:
+            # The address is wrong, not the request: the operator's to mend, and nobody's to pay.
+            await _defer(shard, ReasonCode.PROVIDER_UNAVAILABLE, refusal, services)
+            return
         await _end(shard, refusal, services)
         return
     file_id = (await services.ledger.shard(shard.id)).file_id

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from batchd.core.pacing import backoff, files_may_still_come, has_room, poll_interval
+from batchd.core.pacing import backoff, has_room, poll_interval
 
 
 def interval(age: float, *, jitter: float = 0.5) -> float:
@@ -32,12 +32,6 @@ def test_what_the_provider_asks_for_is_given_and_never_less_than_ours():
     assert backoff(1, asked_for=45) == 45
     assert backoff(7, asked_for=45) == 64
     assert backoff(1, asked_for=0) == backoff(1, asked_for=math.nan) == 1
-
-
-def test_files_are_waited_for_two_minutes():
-    assert files_may_still_come(0)
-    assert files_may_still_come(119.9)
-    assert not files_may_still_come(120)
 
 
 def test_there_is_room_up_to_the_limit_of_the_model():

@@ -415,3 +415,16 @@ async def test_nothing_is_due_when_nothing_is_planned(tmp_path):
         assert await submit.next_look(services) is None
         assert await step(services, plan, submit, collect) == 0
         assert await services.ledger.jobs_in(JobState.CLAIMED) == []
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_wrong_address_fails_nobodys_requests(tmp_path, status):
+    """The operator mends `openai.base_url`, and it goes on; the sender was never at fault."""
+    clock = FakeClock()
+    remote = FakeRemote(clock)
+    remote.fail("create_batch", RemoteRefused("no such route", status=status), times=3)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        drop(tmp_path, "a.jsonl", requests(2))
+        await live(services, deliveries=1)
+        assert (tmp_path / "outbox").glob("a--*")
+        assert set(remote.executions.values()) == {1}

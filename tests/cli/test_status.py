@@ -1,0 +1,128 @@
+"""`batchd status`: one screen, quickly, whether the daemon runs or not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from batchd.cli import batchd
+from batchd.cli.exits import Exit, invoke
+from tests.acceptance.processes import Processes, processes_in
+from tests.control.asking import open_batches
+from tests.houses import drop, live, open_services, requests
+
+LINES = 24  #: of a terminal that nobody has made larger
+HEAVY = {"openai", "httpx2", "anyio", "asyncio", "aiosqlite", "structlog", "rich", "watchfiles"}
+
+
+@pytest.fixture
+def status(capsys, tmp_path, monkeypatch):
+    """Run it on the root `root`: stdout."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BATCHD_CONFIG", raising=False)
+
+    def run(*arguments: str) -> str:
+        root = f"folders.root={tmp_path / 'root'}"
+        capsys.readouterr()  # what a house in the test has logged
+        assert invoke(batchd, ["status", *arguments, "--set", root]) == Exit.OK
+        return str(capsys.readouterr().out)
+
+    return run
+
+
+def test_of_a_root_that_is_not_there_yet_it_says_so(status, tmp_path):
+    out = status()
+
+    assert out.startswith("daemon       not running (start it: batchd run)")
+    assert "inbox        cannot be listed: No such file or directory" in out
+    assert not (tmp_path / "root").exists()
+
+
+async def test_many_jobs_and_many_reasons_fit_one_screen(status, tmp_path):
+    root = tmp_path / "root"
+    async with open_services(root) as services:
+        drop(root, "done.jsonl", requests(1))
+        drop(root, "bad.jsonl", [b"nonsense"])
+        await live(services, deliveries=2)
+        await open_batches(services, *(f"{number}.jsonl" for number in range(20)))
+        for name in ("a.csv", "b.part", ".c", "d.jsonl"):
+            (root / "inbox" / name).touch()
+
+        out = status()
+
+        assert len(out.splitlines()) <= LINES
+        assert "1 waiting (1 not-running); 3 ignored (" in out
+        assert "20 on their way (20 claimed); 2 ended (" in out
+        assert "20 open of 100 allowed, the oldest for" in out
+        assert "and 14 younger ones" in out
+        told = json.loads(status("--json"))
+        assert told["jobs"] == {
+            "on_their_way": {"claimed": 20},
+            "ended": {"completed": 1, "rejected": 1},
+        }
+        assert len(told["batches"]["open"]) == 20
+
+
+async def test_the_last_problem_is_the_logs(status, tmp_path):
+    log = tmp_path / "root" / "var" / "log" / "batchd.jsonl"
+    log.parent.mkdir(parents=True)
+    event = {"ts": "2026-11-21T10:00:00.000Z", "level": "warning", "event": "submit.deferred"}
+    log.write_text(json.dumps(event | {"shard": "0tqe86-1", "reason": "no\x1b[31mway"}) + "\n")
+
+    last = status().splitlines()[-1]
+
+    assert last.startswith("last problem ")
+    assert last.endswith("ago, submit.deferred (0tqe86-1): no\\x1b[31mway")
+
+
+LOADED = (
+    "import sys\n"
+    "from batchd.cli import batchd\n"
+    "from batchd.cli.exits import invoke\n"
+    "invoke(batchd, sys.argv[1:])\n"
+    "print(*sorted(sys.modules), file=sys.stderr)\n"
+)
+
+
+@pytest.mark.parametrize("command", [["status"], ["why", "a.jsonl"]])
+def test_neither_loads_anything_heavy(command, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *command, "--set", f"folders.root={tmp_path}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=Path.cwd(),
+    )
+
+    assert not HEAVY & set(done.stderr.split())
+
+
+@pytest.fixture
+def processes(tmp_path: Path):
+    with processes_in(tmp_path) as children:
+        yield children
+
+
+@pytest.mark.processes
+def test_beside_a_real_daemon_it_shows_what_is_open_and_by_whom(
+    processes: Processes, status, tmp_path
+):
+    root, sandbox = tmp_path / "root", processes.sandbox(batch_seconds=60)
+    daemon = processes.daemon(root, sandbox, folders__min_free_bytes=1)
+    drop(root, "a.jsonl", requests(3))
+    processes.wait_for_event(daemon, "batch.opened")
+
+    started = time.monotonic()
+    told = json.loads(status("--json"))
+    assert time.monotonic() - started < 2  # a busy machine's; the target is 0.4 s
+
+    assert (told["daemon"]["running"], told["daemon"]["pid"]) == (True, daemon.pid)
+    assert [batch["name"] for batch in told["batches"]["open"]] == ["a.jsonl"]
+    assert [wait["code"] for wait in told["waits"]] == ["at-the-provider"]
+    assert status().startswith("daemon       running for ")

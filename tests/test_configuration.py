@@ -366,3 +366,10 @@ def test_the_address_is_the_setting_else_the_environments_else_the_sdks():
 def test_an_address_without_a_scheme_in_the_environment_is_refused():
     with pytest.raises(ConfigError, match="OPENAI_BASE_URL must begin with http"):
         base_url(Settings(), {"OPENAI_BASE_URL": "localhost:8000"})
+
+
+def test_a_whole_number_that_switches_something_off_may_be_zero(tmp_path):
+    loaded = load(None, ["folders.min_free_bytes=0"], {}, tmp_path)
+    assert loaded.settings.folders.min_free_bytes == 0
+    with pytest.raises(ConfigError, match="0 or more"):
+        load(None, ["folders.min_free_bytes=-1"], {}, tmp_path)

@@ -111,6 +111,8 @@ def _rule(name: str, type_: Any) -> tuple[str, Convert]:
         return f"one of {', '.join(CHOICES[name])}", lambda value: _choice(value, CHOICES[name])
     if name == "openai.base_url":
         return 'an address such as "http://127.0.0.1:8000/v1"', _address
+    if type_ is int and name in MAY_BE_ZERO:
+        return "a whole number, 0 or more", _whole_or_zero
     if type_ is float and name in MAY_BE_ZERO:
         return "a number from 0 to 1,000,000,000", _number
     if type_ is float:
@@ -123,6 +125,10 @@ def _whole(value: Any) -> int | None:
         value = int(value)  # 2e8
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return value if is_whole and 1 <= value <= MOST_WHOLE else None
+
+
+def _whole_or_zero(value: Any) -> int | None:
+    return 0 if value == 0 and not isinstance(value, bool) else _whole(value)
 
 
 def _number(value: Any) -> float | None:

@@ -116,7 +116,7 @@ def _waits(found: Status) -> Iterator[str]:
 def _problem(problem: Mapping[str, object] | None, now: float) -> str:
     if problem is None:
         return "none in the log"
-    said = problem.get("reason") or problem.get("error") or problem.get("text") or ""
+    said = problem.get("text") or problem.get("reason") or problem.get("error") or ""
     about = problem.get("shard") or problem.get("job") or problem.get("subject") or ""
     about = f" ({about})" if about else ""
     return f"{_ago(problem.get('ts'), now)}{problem.get('event')}{about}: {said}".rstrip(": ")

@@ -117,7 +117,14 @@ async def _replaced(shard: Shard, services: Services) -> bool:
         shard=shard.id, reason=reason, text=text, keep_file=keep_file, due_at=now + wait
     )
     await services.ledger.record(replaced, at=now)
-    log.warning("shard.replaced", job=shard.job, shard=shard.id, reason=text, again_in_seconds=wait)
+    log.warning(
+        "shard.replaced",
+        job=shard.job,
+        shard=shard.id,
+        reason=reason,
+        text=text,
+        again_in_seconds=wait,
+    )
     return True
 
 

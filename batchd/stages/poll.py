@@ -167,7 +167,8 @@ class _Sightings:
         """Note that a batch could not be looked at."""
         due_at = self._services.clock.now() + seconds
         self.events.append(ShardWaits(shard=shard.id, reason=reason, text=text, due_at=due_at))
-        self._tell("batch.unseen", shard, reason=text, again_in_seconds=round(seconds, 1))
+        again = round(seconds, 1)
+        self._tell("batch.unseen", shard, reason=reason, text=text, again_in_seconds=again)
 
     def tell(self) -> None:
         """Log what was recorded."""

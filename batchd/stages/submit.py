@@ -237,7 +237,8 @@ async def _defer(
         "submit.deferred",
         job=shard.job,
         shard=shard.id,
-        reason=str(error),
+        reason=reason,
+        text=str(error),
         again_in_seconds=round(deferred.due_at - now, 1),
     )
 
@@ -260,7 +261,8 @@ async def _doubt(
         "submit.doubted",
         job=shard.job,
         shard=shard.id,
-        reason=str(error),
+        reason=reason,
+        text=str(error),
         asked_in_seconds=wait,
     )
 

@@ -183,13 +183,21 @@ class Settling:
         self, path: Path, seen: _Observation, now: float, stopped: str | None
     ) -> ReasonCode:
         if seen.refusals:
-            may_read = os.access(path, os.R_OK)
-            return ReasonCode.CANNOT_MOVE if may_read else ReasonCode.NO_PERMISSION
+            return ReasonCode.CANNOT_MOVE if may_be_read(path) else ReasonCode.NO_PERMISSION
         if seen.looks < 2 or now - seen.since < self._patience.settle:
             return ReasonCode.GROWING if seen.changed else ReasonCode.SETTLING
         if not self._is_quiet(seen, now):
             return ReasonCode.EMPTY
         return seen.lacks or ReasonCode(stopped or ReasonCode.READY)
+
+
+def may_be_read(path: Path) -> bool:
+    """Whether it can be opened: tried, for access() asks about another user than open() does."""
+    try:
+        open_plain(path).close()
+    except OSError:
+        return False
+    return True
 
 
 def ends_complete(path: Path) -> bool:

@@ -29,6 +29,9 @@ WAKES = ("plan",)
 LIMIT = 1  #: nothing is in flight here: a claim is a rename
 _AT_ONCE = 200  #: files taken before they are listed, so that a storm of files moves steadily
 
+#: What is said of a file that could not be taken.
+_REFUSED = frozenset({ReasonCode.NO_PERMISSION, ReasonCode.CANNOT_MOVE})
+
 #: Nobody's fault in particular: these delay the stage. Any other error is the one file's.
 _OF_THE_DISK = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -75,12 +78,15 @@ def _settled(services: Services, *, most: int = _AT_ONCE) -> Sequence[Found]:
 
 
 def _say_what_waits(settled: Sequence[Found], now: float, services: Services) -> None:
-    """Leave word for whoever asks why a file is still there; those taken now are not."""
+    """Leave word for whoever asks why a file is still there; those taken now are not.
+
+    One that could not be taken before is offered now and then, and stays where it is meanwhile.
+    """
     taken, stopped = {file.path.name for file in settled}, services.intake.reason
     observed = services.settling.observed(now, stopped=stopped)
     post_inbox(
         services.folders.var,
-        (one for one in observed if one.name not in taken),
+        (one for one in observed if one.name not in taken or one.reason in _REFUSED),
         to_wall=services.clock.now() - now,
         stopped=stopped,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from batchd.control.presence import Presence
 from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.settings import Inbox
-from batchd.spool.bulletin import FileSeen, name_in_json, reason_in
+from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json, reason_in
 from batchd.spool.inbox import unwanted
 
 STAGING = ".tmp"  #: where programs write before they rename
@@ -93,16 +93,23 @@ def reason_of(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Re
 def _as_seen(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Reason:
     silent = _silent(entry, daemon=daemon, now=now)
     seen = daemon.inbox.files.get(name_in_json(entry.name)) if daemon.inbox else None
-    stopped = reason_in(daemon.inbox.stopped or "") if daemon.inbox else None
     if silent > 2 * inbox.scan_seconds + 1:
         return because(ReasonCode.NOT_LOOKED, silent_seconds=silent)
     if seen is None:
-        return because(stopped or ReasonCode.NEW, scan_seconds=inbox.scan_seconds)
+        code = _of_the_unnamed(daemon.inbox) if daemon.inbox else ReasonCode.NEW
+        return because(code, scan_seconds=inbox.scan_seconds)
     if seen.size != entry.size:
         return because(
             ReasonCode.GROWING, size_bytes=entry.size, settle_seconds=inbox.settle_seconds
         )
     return _with_facts(reason_in(seen.reason) or ReasonCode.NEW, entry, seen, inbox=inbox, now=now)
+
+
+def _of_the_unnamed(seen: InboxSeen) -> ReasonCode:
+    """What a file that the list does not name has: in a storm, the reason why nothing is taken."""
+    is_whole = len(seen.files) == sum(seen.counts.values())
+    stopped = None if is_whole else reason_in(seen.stopped or "")
+    return stopped or ReasonCode.NEW
 
 
 def _silent(entry: Entry, *, daemon: Presence, now: float) -> float:

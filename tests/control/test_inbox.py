@@ -30,9 +30,14 @@ def entry(
 
 
 def daemon(
-    *, looked_ago: float | None = 1.0, stopped: str | None = None, **files: FileSeen
+    *,
+    looked_ago: float | None = 1.0,
+    stopped: str | None = None,
+    unnamed: int = 0,
+    **files: FileSeen,
 ) -> Presence:
-    seen = InboxSeen(1, {f"{name}.jsonl": file for name, file in files.items()}, {}, stopped)
+    named = {f"{name}.jsonl": file for name, file in files.items()}
+    seen = InboxSeen(1, named, {"any": len(named) + unnamed}, stopped)
     return Presence(
         is_running=True,
         since=NOW - 1000,
@@ -93,7 +98,8 @@ def test_a_file_that_came_after_the_last_look_is_new():
 
 
 def test_a_file_beyond_what_is_listed_knows_why_nothing_is_taken():
-    assert judged(entry(), daemon(stopped="queue-full")).code is ReasonCode.QUEUE_FULL
+    assert judged(entry(), daemon(stopped="queue-full", unnamed=9)).code is ReasonCode.QUEUE_FULL
+    assert judged(entry(), daemon(stopped="queue-full")).code is ReasonCode.NEW
 
 
 def test_a_daemon_that_does_not_look_is_told_from_one_that_is_not_there():

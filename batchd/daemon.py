@@ -26,6 +26,7 @@ from batchd.runtime.services import Services
 from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import leave_for_sure, supervise
 from batchd.settings import Settings
+from batchd.spool.bulletin import post_daemon
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import Patience, Settling
 from batchd.spool.outbox import Outbox
@@ -34,11 +35,12 @@ from batchd.stages import STAGES
 from batchd.store.failures import LedgerDamaged, LedgerGone
 from batchd.store.identity import is_blank
 from batchd.store.ledger import Ledger
-from batchd.store.mounts import must_be_local
+from batchd.store.mounts import must_be_local, remote_kind
 
 log = structlog.get_logger()
 
 _LEDGER_LOOK = 5.0  #: seconds between two looks at whether the ledger's file is still there
+_SETTLE_FAR = 10.0  #: over a network a copy stops and goes, and attributes come late (R32)
 _LEAVING = 3.0  #: seconds for closing what is open; with `daemon.grace_seconds` less than 15
 _LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacing.py)
 
@@ -63,6 +65,8 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
         )
         calm = Circuit(remote, monotonic=clock.monotonic)
         async with open_house(settings, folders, remote=calm, clock=clock) as services:
+            now = clock.now()
+            post_daemon(folders.var, started=now, version=__version__, watcher="starting")
             log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
             await supervise(STAGES, services)
             leave_for_sure(_LEAVING)
@@ -143,6 +147,8 @@ def _services(
     tasks: TaskGroup,
 ) -> Services:
     inbox, rest, bells = settings.inbox, Rest(clock), bells_for(STAGES, clock)
+    far = remote_kind(folders.inbox)
+    settle = max(inbox.settle_seconds, _SETTLE_FAR) if far else inbox.settle_seconds
     crews = {
         stage.NAME: Crew(stage.NAME, clock=clock, rest=rest, limit=stage.LIMIT) for stage in STAGES
     }
@@ -156,10 +162,9 @@ def _services(
         outbox=Outbox(folders.outbox),
         remote=remote,
         prices=Prices(),
-        settling=Settling(
-            Patience(inbox.settle_seconds, inbox.empty_grace_seconds, inbox.cut_grace_seconds)
-        ),
+        settling=Settling(Patience(settle, inbox.empty_grace_seconds, inbox.cut_grace_seconds)),
         rest=rest,
+        scan_only=f"the inbox lies on a network file system ({far})" if far else None,
         tasks=tasks,
         crews=crews,
         bells=bells,

@@ -62,6 +62,7 @@ class Services:
     tasks: TaskGroup  #: where things in flight live
     crews: dict[str, Crew]
     bells: dict[str, Bell]
+    scan_only: str | None = None  #: why the inbox can't be watched (a network file system)
     intake: Intake = field(default_factory=Intake)
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
 

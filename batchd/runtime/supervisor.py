@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import anyio
 import structlog
@@ -13,6 +14,7 @@ import structlog
 from batchd.runtime.services import Services
 from batchd.runtime.stage import Stage, run_stage
 from batchd.runtime.watcher import watch
+from batchd.spool.bulletin import post_watcher
 
 log = structlog.get_logger()
 
@@ -33,9 +35,18 @@ async def supervise(stages: Sequence[Stage], services: Services) -> None:
 
 async def _turn(stages: Sequence[Stage], services: Services) -> None:
     async with anyio.create_task_group() as loops:
-        loops.start_soon(watch, services.folders.inbox, services.bells["claim"], services.clock)
+        loops.start_soon(_watch, services)
         for stage in stages:
             loops.start_soon(run_stage, stage, services)
+
+
+async def _watch(services: Services) -> None:
+    """Have a doorbell where there can be one; the scan is the truth everywhere."""
+    tell = partial(post_watcher, services.folders.var)
+    if services.scan_only is not None:
+        tell(f"scan only: {services.scan_only}")
+        return
+    await watch(services.folders.inbox, services.bells["claim"], services.clock, tell=tell)
 
 
 async def _obey(signals: AsyncIterator[signal.Signals], turning: anyio.CancelScope) -> None:

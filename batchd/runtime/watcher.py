@@ -8,6 +8,7 @@ it reports is thrown away: it only rings, and whatever happens to it costs a few
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -20,24 +21,32 @@ from batchd.runtime.clock import Clock
 
 log = structlog.get_logger()
 
+WATCHING = "inotify"
 _TURN_MS = 1000  #: `rust_timeout`: how long a stop may take, and how often the inbox is compared
 _LONGEST_PAUSE = 60.0
 
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes at INFO
 
 
-async def watch(inbox: Path, bell: Bell, clock: Clock) -> None:
-    """Ring when something changes in the inbox, until cancelled. Never raises."""
+async def watch(
+    inbox: Path, bell: Bell, clock: Clock, *, tell: Callable[[str], None] = lambda _: None
+) -> None:
+    """Ring when something changes in the inbox, until cancelled. Never raises.
+
+    `tell` is told how new files are learned of: "inotify", or "scan only: " and why.
+    """
     tries, told = 0, ""
     while True:
         started = clock.monotonic()
+        tell(WATCHING)
         reason = await _watch_once(inbox, bell)
         tries = 1 if clock.monotonic() - started > _LONGEST_PAUSE else tries + 1
         seconds = min(backoff(tries), _LONGEST_PAUSE)
         # Where there is no inotify at all, saying so every minute would only fill the log.
-        tell = log.debug if reason == told else log.warning
-        tell("watcher.lost", reason=reason, again_in_seconds=seconds)
+        write = log.debug if reason == told else log.warning
+        write("watcher.lost", reason=reason, again_in_seconds=seconds)
         told = reason
+        tell(f"scan only: {reason}")
         bell.ring()
         await clock.wait(anyio.Event(), seconds)
 

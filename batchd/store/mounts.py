@@ -19,17 +19,23 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 def must_be_local(folder: Path, *, table: Path = _MOUNTS) -> None:
     """Raise `ConfigError` for a folder on a network file system or on FUSE."""
-    try:
-        mounts = table.read_text(errors="surrogateescape")
-    except OSError:  # not Linux: cannot tell
-        return
-    kind = file_system_of(os.path.realpath(folder), mounts)
-    if is_remote(kind):
+    kind = remote_kind(folder, table=table)
+    if kind is not None:
         raise ConfigError(
             f"{folder} lies on a network file system ({kind}), where a database is not safe:"
             " locks and fsync are only promises there. Put folders.root on a local disk; drop"
             " folders on the network can be copied from and to by other programs."
         )
+
+
+def remote_kind(folder: Path, *, table: Path = _MOUNTS) -> str | None:
+    """Return the kind of a network file system that a folder lies on; None for a local one."""
+    try:
+        mounts = table.read_text(errors="surrogateescape")
+    except OSError:  # not Linux: cannot tell
+        return None
+    kind = file_system_of(os.path.realpath(folder), mounts)
+    return kind if is_remote(kind) else None
 
 
 def is_remote(kind: str) -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,7 @@ import pytest
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import SystemClock
 from batchd.runtime.watcher import watch
+from tests.fakes.clock import FakeClock
 
 
 @asynccontextmanager
@@ -113,3 +115,18 @@ def test_without_inotify_it_goes_on_and_says_so_once(tmp_path):
     warnings = [line for line in run.stdout.splitlines() if "warning" in line]
     assert len(warnings) == 1, run.stdout
     assert "watcher.lost" in warnings[0]
+
+
+async def test_it_tells_how_new_files_are_learned_of(tmp_path):
+    """`status` shows it: with a watcher, and why without one."""
+    told: list[str] = []
+    gone = tmp_path / "inbox"
+    async with anyio.create_task_group() as tasks:
+        watching = partial(watch, gone, Bell(FakeClock()), FakeClock(), tell=told.append)
+        tasks.start_soon(watching)
+        with anyio.fail_after(10):
+            while len(told) < 2:
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+    assert told[0] == "inotify"
+    assert told[1].startswith("scan only: FileNotFoundError")

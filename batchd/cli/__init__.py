@@ -20,6 +20,7 @@ COMMANDS = {
         "Show the daemon, the inbox, the jobs, the batches, and what waits for what.",
     ),
     "why": Lazy("batchd.cli.why", "Say where a file or a job is, and why."),
+    "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",
         "Serve a local stand-in for the OpenAI API: files, batches, models, at no cost.",

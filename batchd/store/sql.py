@@ -1,4 +1,4 @@
-"""Named statements from `queries.sql`, and the schema."""
+"""Named statements from `queries.sql` and `recovery.sql`, and the schema."""
 
 from __future__ import annotations
 
@@ -29,3 +29,13 @@ def statements(text: str) -> dict[str, str]:
 def query(name: str) -> str:
     """Return the statement of that name. Raises `KeyError` for a name that isn't there."""
     return _queries()[name]
+
+
+@cache
+def _recovery() -> dict[str, str]:
+    return statements(files("batchd.store").joinpath("recovery.sql").read_text(encoding="utf-8"))
+
+
+def recovery_query(name: str) -> str:
+    """Return a statement of `recovery.sql`, which only recovery runs."""
+    return _recovery()[name]

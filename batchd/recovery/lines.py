@@ -1,0 +1,86 @@
+"""A dropped file read again: what plan would know of it, and where each request's row is."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from batchd.core.reading import Repairs, Request, RequestReader, custom_id_of, normalised
+from batchd.core.rows import RowSet
+from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
+from batchd.settings import Settings
+from batchd.spool.signature import signature
+from batchd.spool.work import raw_lines
+
+
+class Lines:
+    """The requests of one dropped file."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self.signature = signature(path).as_text()
+        self._settings = settings
+        self._kinds: list[tuple[str, str]] = []  #: endpoint and model
+        self._kind, self._size = array("H"), array("Q")  #: by row, from 0
+        self._ids: dict[str, tuple[int, int]] = {}  #: custom_id -> row and hash of the line
+        self._read(path)
+
+    def rows_of(self, lines: Iterable[tuple[str, int]]) -> RowSet | None:
+        """Return the rows that these lines are; None where one of them is none of this file's."""
+        rows = []
+        for custom_id, fingerprint in lines:
+            row, expected = self._ids.get(custom_id, (0, 0))
+            if not row or fingerprint != expected:
+                return None
+            rows.append(row)
+        return RowSet.of(rows) or None
+
+    def shards(self, rows: RowSet, *, limited: bool) -> tuple[ShardPlan, ...]:
+        """Cut rows into shards; without limits, to say what is travelling already."""
+        batches = self._settings.batches
+        limits = ShardLimits(batches.max_requests, batches.max_bytes, batches.enqueued_tokens)
+        sharder = Sharder(limits if limited else ShardLimits(1 << 62, 1 << 62))
+        for row in rows:
+            endpoint, model = self._kinds[self._kind[row - 1]]
+            sharder.add(row, Request("", endpoint, model, self._size[row - 1]))
+        return sharder.finish()
+
+    def _read(self, path: Path) -> None:
+        settings, sha256 = self._settings, hashlib.sha256()
+        longest = min(settings.inbox.max_line_bytes, settings.batches.max_bytes)
+        reader = RequestReader(max_line_bytes=longest, max_bytes=settings.batches.max_bytes)
+        rows = []
+        for row, raw in enumerate(_raw(path, longest), start=1):
+            sha256.update(raw)
+            if request := reader.take(raw):
+                rows.append(row)
+                self._ids[request.custom_id] = row, hash(normalised(raw, row))
+            self._note(request)
+        self.rows = RowSet.of(rows)
+        self.repairs: Repairs = reader.repairs
+        self.sha256 = sha256.hexdigest()
+        #: whether it is as good as it was when it was planned
+        self.is_good = not reader.problems.total and len(self._ids) == len(rows) > 0
+
+    def _note(self, request: Request | None) -> None:
+        kind = (request.endpoint, request.model) if request else ("", "")
+        if kind not in self._kinds:
+            self._kinds.append(kind)
+        self._kind.append(self._kinds.index(kind))
+        self._size.append(request.size if request else 0)
+
+
+def fingerprints(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield what tells the lines of an uploaded file: custom_id and a hash of the whole line.
+
+    Raises `msgspec.MsgspecError` for a line that is no request.
+    """
+    for row, raw in enumerate(_raw(path, 1 << 40), start=1):
+        if line := normalised(raw, row):
+            yield custom_id_of(line), hash(line)
+
+
+def _raw(path: Path, longest: int) -> Iterator[bytes]:
+    return raw_lines(path, longest=longest, pause=lambda: None)

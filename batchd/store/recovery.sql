@@ -1,0 +1,47 @@
+-- What recovery alone does: it reads a ledger from end to end, and writes whole rows.
+
+-- name: salvage_jobs
+-- What can be read of a damaged ledger, up to the first page that can't.
+SELECT * FROM jobs ORDER BY rowid;
+
+-- name: salvage_jobs_backwards
+-- And from the other end.
+SELECT * FROM jobs ORDER BY rowid DESC;
+
+-- name: salvage_shards
+-- As above.
+SELECT * FROM shards ORDER BY rowid;
+
+-- name: salvage_shards_backwards
+-- As above.
+SELECT * FROM shards ORDER BY rowid DESC;
+
+-- name: salvage_history
+-- As above; what is missing of it is missed by nobody but people.
+SELECT at, job, shard, event, facts FROM history ORDER BY id;
+
+-- name: restore_job
+-- A job as it was, or as it was found; recovery only.
+INSERT INTO jobs (
+    id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined,
+    requests, signature, repairs, verbatim, reason, problems, folder, outcome, summary,
+    delivered_at, tidied_at
+) VALUES (
+    :id, :state, :name, :task, :size, :owner, :round, :claimed_at, :state_at, :sha256,
+    :joined, :requests, :signature, :repairs, :verbatim, :reason, :problems, :folder,
+    :outcome, :summary, :delivered_at, :tidied_at
+);
+
+-- name: restore_shard
+-- A shard as it was, or as its batch tells; recovery only.
+INSERT INTO shards (
+    id, job, number, round, state, endpoint, model, rows, requests, size, tokens, tries,
+    due_at, file_id, batch, status, counts, output_file, error_file, errors, planned_at,
+    submit_started_at, opened_at, ended_at, completed_at, collected_at, again, uncounted,
+    kept, failed, usage, oddities, reason
+) VALUES (
+    :id, :job, :number, :round, :state, :endpoint, :model, :rows, :requests, :size, :tokens,
+    :tries, :due_at, :file_id, :batch, :status, :counts, :output_file, :error_file, :errors,
+    :planned_at, :submit_started_at, :opened_at, :ended_at, :completed_at, :collected_at,
+    :again, :uncounted, :kept, :failed, :usage, :oddities, :reason
+);

@@ -120,13 +120,18 @@ def test_without_inotify_it_goes_on_and_says_so_once(tmp_path):
 async def test_it_tells_how_new_files_are_learned_of(tmp_path):
     """`status` shows it: with a watcher, and why without one."""
     told: list[str] = []
-    gone = tmp_path / "inbox"
+    twice = anyio.Event()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if len(told) == 2:
+            twice.set()
+
     async with anyio.create_task_group() as tasks:
-        watching = partial(watch, gone, Bell(FakeClock()), FakeClock(), tell=told.append)
-        tasks.start_soon(watching)
+        gone = tmp_path / "inbox"
+        tasks.start_soon(partial(watch, gone, Bell(FakeClock()), FakeClock(), tell=tell))
         with anyio.fail_after(10):
-            while len(told) < 2:
-                await anyio.sleep(0.01)
+            await twice.wait()
         tasks.cancel_scope.cancel()
     assert told[0] == "inotify"
     assert told[1].startswith("scan only: FileNotFoundError")

@@ -38,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "logging__max_bytes": 1_000_000_000,  # the whole log is looked through in the end
 }
 SHORTEST_LIFE, LONGEST_LIFE = 0.1, 3.0  # seconds after daemon.ready
+STILLBORN, LONGEST_START = 0.1, 1.0  # besides: some are killed so soon that they may not be ready
 QUEUE_FULL_COSTS = 200.0  #: seconds until a shard that was refused for room has surely gone on
 CALM = 180.0  #: seconds after the last kill until everything must have come to rest
 
@@ -65,7 +66,7 @@ class Figures:
     def lines(self) -> list[str]:
         told = [f"{'seed':<24}{self.size.seed}", f"{'kills':<24}{self.kills}"]
         told += [f"{name:<24}{value}" for name, value in self.counts.items()]
-        told += ["written:", *_table(self.notes), "faults injected:", *_table(self.faults)]
+        told += ["done:", *_table(self.notes), "faults injected:", *_table(self.faults)]
         return told
 
 
@@ -169,19 +170,23 @@ class Soaking:
             or self._kills < self._size.kills
             or not all(writer.done() for writer in writers)
         ):
-            daemon = self._daemon()
-            time.sleep(moments.uniform(SHORTEST_LIFE, LONGEST_LIFE))
-            self._kill(daemon)
+            if moments.random() < STILLBORN:
+                self._live(moments.uniform(0, LONGEST_START), is_ready=False)
+            else:
+                self._live(moments.uniform(SHORTEST_LIFE, LONGEST_LIFE), is_ready=True)
+                self._kills += 1
         for writer in writers:
             writer.result()
 
-    def _kill(self, daemon: Daemon) -> None:
+    def _live(self, seconds: float, *, is_ready: bool) -> None:
+        daemon = self._daemon(may_end=not is_ready)
+        time.sleep(seconds)
         assert daemon.code is None, f"it left by itself\n{daemon.tail()}"
         daemon.kill()
-        self._kills += 1
+        self._desk.note("killed when it was ready" if is_ready else "killed while it started")
 
-    def _daemon(self) -> Daemon:
-        return self._processes.daemon(self._root, self._sandbox, **SETTINGS)
+    def _daemon(self, *, may_end: bool = False) -> Daemon:
+        return self._processes.daemon(self._root, self._sandbox, may_end=may_end, **SETTINGS)
 
     def _come_to_rest(self, daemon: Daemon) -> None:
         """Nobody is killed any more: what is on its way arrives."""

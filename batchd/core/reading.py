@@ -22,7 +22,7 @@ BOM = b"\xef\xbb\xbf"
 MAX_LISTED = 20  #: problems listed one by one; beyond these the total is enough (R33)
 _EXCERPT = 120  #: bytes of the offending line shown to the sender
 _BLANKS = b" \t\r\n"  # JSON's own; bytes.strip() takes \v and \f too, which no provider forgives
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")  #: with its mark, and without
 _NULL = Raw(b"null")
 
 #: What a body can't do without (reference B.3 and M.8).
@@ -145,8 +145,7 @@ class RequestReader:
         line = self._mended(raw)
         if not line:
             return None
-        if not line.isascii() and (bad := _not_utf8(raw)) is not None:
-            self.hopeless = self.row == 1 and raw.startswith(_UTF16_MARKS)
+        if (bad := self._not_text(raw)) is not None:
             self._note(_utf8_problem(raw, start + bad), raw)
             return None
         try:
@@ -180,6 +179,13 @@ class RequestReader:
                 self._note(_duplicate(identity, first[identity]), line, row=row)
             else:
                 first[identity] = row
+
+    def _not_text(self, raw: bytes) -> int | None:
+        """Return the offset of the first byte that is not UTF-8; None where all are."""
+        if self.row == 1 and raw.startswith(_UTF16_STARTS):
+            self.hopeless = True
+            return raw.index(b"\0") if raw[0] < 0x80 else 0
+        return None if raw.isascii() else _not_utf8(raw)
 
     def _mended(self, raw: bytes) -> bytes:
         if self.row == 1 and raw.startswith(BOM):
@@ -321,6 +327,8 @@ def _in_words(line: bytes, error: msgspec.DecodeError) -> str:
     text = str(error).removeprefix("JSON is malformed: ")
     if "truncated" in text:
         return "it ends in the middle" if not line.endswith(b"}") else "a \\u escape is cut or lone"
+    if b"}\r" in line:
+        return "its lines end with CR alone; LF, or CR and LF, end a line"
     return text
 
 
@@ -361,7 +369,9 @@ def _no_content(name: str) -> Problem:
 
 
 def _utf8_problem(raw: bytes, offset: int) -> Problem:
-    hint, encoding = ("UTF-16", "UTF-16") if raw.startswith(_UTF16_MARKS) else ("Latin-1", "LATIN1")
+    hint, encoding = (
+        ("UTF-16", "UTF-16") if raw.startswith(_UTF16_STARTS) else ("Latin-1", "LATIN1")
+    )
     return Problem(
         "not_utf8",
         f"byte {offset:,} of the file is not UTF-8 (it may be {hint})",

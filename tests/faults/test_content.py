@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,11 @@ from batchd.core.model import JobState
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.stages import claim, plan
+from tests.acceptance.processes import Processes, processes_in
 from tests.faults.inboxes import (
     as_ordinary_user,
     content_of,
+    folders,
     is_claimed,
     line,
     lines,
@@ -30,7 +32,16 @@ from tests.faults.inboxes import (
     rejection,
     why,
 )
-from tests.houses import delivered, drop, live, open_services, read_lines, read_receipt, requests
+from tests.houses import (
+    delivered,
+    drop,
+    live,
+    open_services,
+    read_lines,
+    read_receipt,
+    request,
+    requests,
+)
 
 SETTLE = {"inbox": {"settle_seconds": 2.0}}
 
@@ -412,3 +423,254 @@ async def test_an_unreadable_file_stays_with_its_reason_until_it_is_readable(tmp
             path.chmod(0o640)
             await live(services, deliveries=1)
             assert read_receipt(delivered(root)["a"])["outcome"] == "completed"
+
+
+# What is in it
+
+
+MOST_MEGABYTES = 256
+SPARSE_BYTES = int(os.environ.get("BATCHD_TEST_SPARSE_BYTES") or 1 << 30)  #: 20 GB: the long one
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Start children with it; they end with the test."""
+    with processes_in(tmp_path) as children:
+        yield children
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("head", "size"), [(b"", SPARSE_BYTES), (line("r-0") + line("r-1")[:-20], 500 << 20)]
+)
+def test_what_is_far_too_long_is_rejected_with_memory_flat(processes, tmp_path, head, size):
+    """F50, F51: a huge file of holes, and a request of 500 MB: neither is ever in memory whole."""
+    root, sandbox = tmp_path / "root", processes.sandbox()
+    daemon = processes.daemon(root, sandbox, inbox__cut_grace_seconds=0.5)
+    with (root / "inbox" / "a.part").open("wb") as file:
+        file.write(head)
+        file.truncate(size)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n")
+    (root / "inbox" / "a.part").rename(root / "inbox" / "a.jsonl")
+    processes.wait(lambda: delivered(root), what="its rejection", within=300.0)
+    first = head.count(b"\n") + 1
+    limit = f"line {first}: the line is longer than 67,108,864 bytes"
+    assert rejection(delivered(root)["a"]).startswith(limit)
+    assert daemon.peak_megabytes() < MOST_MEGABYTES
+    assert sandbox.calls("files.create") == 0
+
+
+async def outcome(root: Path, content: bytes, **settings: dict[str, int]) -> Path:
+    """Drop one file, and return its folder."""
+    async with open_services(root, **settings) as services:
+        put(root / "inbox" / "a.jsonl", content)
+        await live(services, deliveries=1)
+    return delivered(root)["a"]
+
+
+NESTED = {
+    "open": b"[" * 100_000,
+    "closed": b"[" * 100_000 + b"]" * 100_000,
+    "in the body": line("r-0").replace(b'"hello"', b"[" * 100_000 + b"]" * 100_000),
+}
+
+
+@pytest.mark.parametrize("where", NESTED)
+async def test_a_deeply_nested_line_is_rejected_and_no_crash(tmp_path, where):
+    """F52: a hundred thousand brackets."""
+    folder = await outcome(tmp_path, NESTED[where] + b"\n")
+    assert rejection(folder).startswith("line 1: this line is not valid JSON: it ")
+    if where != "open":
+        assert "nested too deeply" in rejection(folder)
+
+
+FORMS = {
+    "mark": (b"\xef\xbb\xbf" + lines(3), {"bom": True, "crlf_lines": 0, "blank_lines": 0}),
+    "CR LF": (
+        lines(3).replace(b"\n", b"\r\n"),
+        {"bom": False, "crlf_lines": 3, "blank_lines": 0},
+    ),
+    "blank lines": (
+        b"\n" + lines(3) + b" \n\r\n",
+        {"bom": False, "crlf_lines": 0, "blank_lines": 3},
+    ),
+    "no last line break": (lines(3).rstrip(), None),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_what_can_be_mended_by_rule_is_mended_and_told(tmp_path, form):
+    """F53: a byte order mark, CR LF, blank lines, no line break at the end."""
+    content, repairs = FORMS[form]
+    folder = await outcome(tmp_path, content)
+    assert [r["custom_id"] for r in read_lines(folder / "results.jsonl")] == ["r-0", "r-1", "r-2"]
+    assert content_of(folder) == content
+    assert read_receipt(folder)["repairs"] == repairs
+
+
+async def test_lines_that_end_with_cr_alone_are_rejected_by_that_name(tmp_path):
+    """F53: as on the Macs of old; JSON has CR for a blank, so it is all one line."""
+    folder = await outcome(tmp_path, lines(3).replace(b"\n", b"\r"))
+    assert rejection(folder).startswith("line 1: ")
+    assert "its lines end with CR alone" in rejection(folder)
+
+
+BROKEN = {
+    "utf-16": ("line 1: byte 0 of the file is not UTF-8", "iconv -f UTF-16"),
+    "utf-16-le": ("line 1: byte 1 of the file is not UTF-8", "iconv -f UTF-16"),
+    "utf-16-be": ("line 1: byte 0 of the file is not UTF-8", "iconv -f UTF-16"),
+    "latin-1": ("line 2: byte {byte} of the file is not UTF-8", "iconv -f LATIN1"),
+    "surrogate": ("line 2: byte {byte} of the file is not UTF-8", "iconv"),
+    "escape": ("line 2: this line is not valid JSON: unexpected end of escaped", ""),
+    "NUL": ("line 2: this line is not valid JSON: invalid character", ""),
+}
+INSTEAD = {"latin-1": b"\xe9", "surrogate": b"\xed\xa0\x80", "escape": b"\\ud800", "NUL": b"\0"}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_bytes_that_are_no_text_are_rejected_with_their_place(tmp_path, what):
+    """F54: UTF-16 with and without its mark, Latin-1, NUL bytes, surrogates alone."""
+    content = line("r-0") + line("r-1").replace(b"hello", b"h@llo")
+    if what in INSTEAD:
+        content = content.replace(b"@", INSTEAD[what])
+    else:
+        content = content.decode().encode(what)
+    begins, advises = BROKEN[what]
+    begins = begins.format(byte=len(line("r-0")) + line("r-1").index(b"hello") + 1)
+    told = rejection(await outcome(tmp_path, content))
+    assert told.startswith(begins), told
+    assert advises in told
+
+
+@pytest.mark.parametrize(
+    ("second", "begins"),
+    [
+        (line("r-0"), 'line 2: the custom_id "r-0" stands on line 1 already'),
+        (
+            line("r-1").replace(b'"custom_id": "r-1", ', b""),
+            'line 2: missing required parameter "custom_id"',
+        ),
+    ],
+)
+async def test_an_id_that_is_missing_or_comes_twice_is_rejected_with_its_line(
+    tmp_path, second, begins
+):
+    """F55: both lines are named; answers could not be told apart."""
+    told = rejection(await outcome(tmp_path, line("r-0") + second))
+    assert told.startswith(begins)
+
+
+async def test_several_models_and_endpoints_in_a_file_are_several_batches(tmp_path):
+    """F55: the provider takes one of each per batch; the results are one file, in input order."""
+    embedding = {
+        "custom_id": "e-1",
+        "method": "POST",
+        "url": "/v1/embeddings",
+        "body": {"model": "text-embedding-3-small", "input": "hello"},
+    }
+    mixed = [request("a-1"), embedding, request("b-1", model="gpt-4.1"), request("a-2")]
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "a.jsonl", mixed)
+        await live(services, deliveries=1)
+        assert len(services.remote.opened) == 3
+    results = read_lines(delivered(tmp_path)["a"] / "results.jsonl")
+    assert [r["custom_id"] for r in results] == ["a-1", "e-1", "b-1", "a-2"]
+
+
+# Its name
+
+
+NAMES = [
+    b"two\nlines.jsonl",
+    b"-rf.jsonl",
+    b"n" * 249 + b".jsonl",
+    "\u202egnol.jsonl".encode(),
+    b"a..b.jsonl",
+    b"con.jsonl",
+    "\U0001f600.jsonl".encode(),
+    "caf\u00e9.jsonl".encode(),
+    "cafe\u0301.jsonl".encode(),
+]
+
+
+async def test_names_are_bytes_and_lead_nowhere_else(tmp_path):
+    """F57: line breaks, dashes, 255 bytes, right to left, dots, NFC beside NFD: all are done."""
+    root = tmp_path / "root"
+    before = set(tmp_path.iterdir())
+    async with open_services(root) as services:
+        for number, name in enumerate(NAMES):
+            put(root / "inbox" / os.fsdecode(name), lines(1, prefix=f"n{number}"))
+        dots = put(root / "inbox" / "..jsonl", lines(1))
+        done = await live_until(services, folders_there=len(NAMES))
+        assert why(services, dots).code == "hidden"
+    kept = [os.fsencode(path.name) for folder in done for path in (folder / "input").iterdir()]
+    assert sorted(kept) == sorted(NAMES)
+    assert all(len(os.fsencode(folder.name)) <= 255 for folder in done)
+    assert all(folder.name.isprintable() for folder in done)
+    assert set(tmp_path.iterdir()) - before == {root}
+
+
+@pytest.mark.parametrize(
+    ("temporary", "reason"),
+    [
+        ("a.jsonl.part", "temporary-name"),
+        ("a.jsonl.filepart", "temporary-name"),
+        ("~syncthing~a.jsonl.tmp", "temporary-name"),
+        (".syncthing.a.jsonl.tmp", "hidden"),
+        (".a.jsonl.Xy12Zz", "hidden"),
+        ("a.jsonl.0123abcd.partial", "temporary-name"),
+        ("a.jsonl.crdownload", "temporary-name"),
+        ("a.jsonl~", "temporary-name"),
+    ],
+)
+async def test_what_is_renamed_into_place_is_one_job_with_its_final_content(
+    tmp_path, temporary, reason
+):
+    """F58: as rsync, WinSCP, rclone, browsers and syncthing write, with pauses."""
+    whole = lines(4)
+    async with open_services(tmp_path) as services:
+        path = put(tmp_path / "inbox" / temporary, whole[:300])
+        for _ in range(5):
+            await look(services, seconds=60.0)
+        assert (why(services, path).code, is_claimed(services)) == (reason, False)
+        put(path, whole)
+        path.rename(tmp_path / "inbox" / "a.jsonl")
+        await live(services, deliveries=1)
+        for _ in range(5):
+            await look(services, seconds=60.0)
+        assert [content_of(folder) for folder in folders(tmp_path)] == [whole]
+
+
+async def test_a_file_that_vim_saves_is_one_job_with_its_final_content(tmp_path):
+    """F58: 4913 to try the folder, a swap file, the old content aside as a backup, then the new."""
+    inbox = tmp_path / "inbox"
+    async with open_services(tmp_path) as services:
+        path = put(inbox / "a.jsonl", lines(1, prefix="old"))
+        await look(services)
+        put(inbox / ".a.jsonl.swp", b"b0VIM")
+        put(inbox / "4913", b"").unlink()
+        path.rename(inbox / "a.jsonl~")
+        await look(services, seconds=0.5)
+        put(path, lines(2, prefix="new"))
+        await look(services, seconds=0.6)
+        await live(services, deliveries=1)
+        for _ in range(5):
+            await look(services, seconds=60.0)
+        assert [content_of(folder) for folder in folders(tmp_path)] == [lines(2, prefix="new")]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+async def test_a_file_that_is_saved_again_and_again_is_one_job_with_the_last_content(
+    tmp_path, in_place
+):
+    """F59: five times in three seconds, where two are waited for."""
+    async with open_services(tmp_path, **SETTLE) as services:
+        path = tmp_path / "inbox" / "a.jsonl"
+        for number in range(5):
+            saved = path if in_place else path.with_name("a.jsonl~")
+            put(saved, lines(2, prefix=f"v{number}")).rename(path)
+            await look(services, seconds=0.6)
+            assert not is_claimed(services)
+        await live(services, deliveries=1)
+        assert [content_of(f) for f in folders(tmp_path)] == [lines(2, prefix="v4")]

@@ -14,6 +14,7 @@ import structlog
 from anyio.abc import TaskGroup
 
 from batchd import __version__
+from batchd.control.pages import keep_pages
 from batchd.core.errors import ConfigError
 from batchd.core.model import ShardState
 from batchd.meters.prices import Prices
@@ -68,7 +69,10 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
             now = clock.now()
             post_daemon(folders.var, started=now, version=__version__, watcher="starting")
             log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
-            await supervise(STAGES, services)
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(keep_pages, services)
+                await supervise(STAGES, services)
+                beside.cancel_scope.cancel()
             leave_for_sure(_LEAVING)
     log.info("daemon.stopped")
     return 0

@@ -31,6 +31,7 @@ class Ledger(Lookups):
     def __init__(self, database: Database, *, root: str) -> None:
         super().__init__(database)
         self.root = root  #: this root's id, in the metadata of all its batches
+        self.changes = 0  #: how often something was recorded: whoever shows states looks again
 
     @classmethod
     async def open(cls, path: Path, *, new_root: str, now: float) -> Ledger:
@@ -55,6 +56,7 @@ class Ledger(Lookups):
                 _Entry(connection, at).record(event)
 
         await self._database.write(work)
+        self.changes += 1
 
     async def clamp_due(self, latest: Mapping[ShardState, float]) -> None:
         """Bring every stored `due_at` within the longest wait of its state (a clock set back)."""

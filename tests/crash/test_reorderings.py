@@ -45,9 +45,13 @@ SWAPS = {
     ),
     "a shard is recorded as collected before its answers are kept": Swap(
         "stages/collect.py",
-        """    await services.ledger.record(collected, at=services.clock.now())
+        """        oddities=tally.oddities,
+    )
+    await services.ledger.record(collected, at=services.clock.now())
 """,
-        """    index = services.work.answers(shard.job, shard.id, "index")
+        """        oddities=tally.oddities,
+    )
+    index = services.work.answers(shard.job, shard.id, "index")
     late = index.read_bytes()
     index.unlink()
     await services.ledger.record(collected, at=services.clock.now())

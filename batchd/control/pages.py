@@ -1,0 +1,134 @@
+"""STATUS.txt and status.json in each open job's folder: where a file is, for people who look there.
+
+Written by the daemon beside its work, and never read by it. They appear whole, but without fsync:
+after a power cut the ledger is the truth, and they are written anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from batchd.control.jobs import Room, reason_of_job
+from batchd.control.ledger import Part, reading
+from batchd.core.errors import ConfigError
+from batchd.core.model import ShardState
+from batchd.core.names import printable, shown
+from batchd.core.reasons import Reason
+from batchd.core.receipt import rfc3339
+from batchd.core.subjects import Job
+from batchd.runtime.services import Services
+from batchd.runtime.threads import in_thread
+from batchd.settings import Settings
+from batchd.spool.folders import Folders
+from batchd.spool.placing import PART
+
+SECONDS_BETWEEN = 2.0  #: two looks at what has changed; people read slower than that
+AT_LEAST_EVERY = 600.0  #: a page that says how old a batch is must not be hours old itself (R34)
+_SCHEMA = 1
+
+
+async def keep_pages(services: Services) -> None:
+    """Write the pages of whatever has changed, until cancelled."""
+    pages, changes, at = Pages(services.folders, services.settings), -1, 0.0
+    while True:
+        now = services.clock.monotonic()
+        if services.ledger.changes != changes or now - at >= AT_LEAST_EVERY:
+            changes, at = services.ledger.changes, now
+            # A full disk or a locked ledger is told elsewhere, and louder; a page can wait.
+            with contextlib.suppress(OSError, sqlite3.Error, ConfigError):
+                await in_thread(pages.write, services.clock.now())
+        await services.clock.wait(anyio.Event(), SECONDS_BETWEEN)
+
+
+class Pages:
+    """The pages of one root."""
+
+    def __init__(self, folders: Folders, settings: Settings) -> None:
+        self._folders = folders
+        self._settings = settings
+
+    def write(self, now: float) -> None:
+        """Write a page for each job on its way."""
+        with reading(self._folders.database) as ledger:
+            jobs, live = ledger.unfinished_jobs(), ledger.live_parts()
+        room = Room.of(live, self._settings.batches)
+        parts: Mapping[str, list[Part]] = defaultdict(list)
+        for part in live:
+            parts[part.shard.job].append(part)
+        for job in jobs:
+            reason = reason_of_job(job, parts[job.id], room=room, now=now)
+            self._write(job, reason, parts[job.id], now)
+
+    def _write(self, job: Job, reason: Reason, parts: Sequence[Part], now: float) -> None:
+        folder = self._folders.work / job.id
+        page = page_of(job, reason, parts, now)
+        _put(folder / "STATUS.txt", as_text(page).encode())
+        _put(folder / "status.json", msgspec.json.format(msgspec.json.encode(page)) + b"\n")
+
+
+def page_of(job: Job, reason: Reason, parts: Sequence[Part], now: float) -> dict[str, Any]:
+    """Return what a page says."""
+    return {
+        "schema": _SCHEMA,
+        "job": job.id,
+        "file": shown(job.name),
+        "state": str(job.state),
+        "reason": str(reason.code),
+        "text": printable(reason.sentence),
+        "claimed": rfc3339(job.claimed_at),
+        "written": rfc3339(now),
+        "requests": job.requests or None,
+        "round": job.round or None,
+        "shards": [_shard(part) for part in parts],
+    }
+
+
+def _shard(part: Part) -> dict[str, Any]:
+    shard = part.shard
+    return {
+        "shard": shard.id,
+        "state": str(shard.state),
+        "batch": shard.batch,
+        "status": str(shard.status) if shard.status else None,
+        "completed": shard.counts.completed,
+        "requests": shard.requests,
+        "next_look": rfc3339(shard.due_at),
+    }
+
+
+def as_text(page: Mapping[str, Any]) -> str:
+    """Render STATUS.txt."""
+    lines = [
+        f"file      {page['file']}",
+        f"job       {page['job']}, taken {page['claimed']}",
+        f"state     {page['state']}",
+        f"reason    {page['reason']}: {page['text']}",
+        *(_shard_in_words(shard) for shard in page["shards"]),
+        "",
+        f"As of {page['written']}. When it is done, a folder whose name ends in --{page['job']}",
+        f"appears in outbox/. More: batchd why {page['job']}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _shard_in_words(shard: Mapping[str, Any]) -> str:
+    if shard["state"] != ShardState.OPEN:
+        return f"shard     {shard['shard']}  {shard['state']}  {shard['requests']:,} requests"
+    done = f"{shard['completed']:,} of {shard['requests']:,}"
+    return f"batch     {shard['batch']}  {shard['status'] or 'new'}  {done}"
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a page that appears whole. A folder that is gone was tidied meanwhile."""
+    part = path.with_name(path.name + PART)
+    with contextlib.suppress(FileNotFoundError):
+        part.write_bytes(content)
+        part.replace(path)

@@ -1,0 +1,52 @@
+"""The pages in a job's folder: where the file is, for people who look there."""
+
+from __future__ import annotations
+
+import json
+
+from batchd.control.pages import Pages
+from tests.houses import drop, live, open_services, requests, turn
+
+
+async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.batch_seconds = 1000.0
+        drop(tmp_path, "reviews.jsonl", requests(3))
+        while not services.remote.opened:
+            await turn(services)
+            services.clock.advance(1.0)
+        services.clock.advance(30.0)
+        await turn(services)
+        Pages(services.folders, services.settings).write(services.clock.now())
+
+        (folder,) = (tmp_path / "var" / "work").iterdir()
+        text = (folder / "STATUS.txt").read_text()
+        assert "reviews.jsonl" in text
+        assert "at-the-provider" in text
+        assert services.remote.opened[0][1] in text
+        page = json.loads((folder / "status.json").read_bytes())
+        assert page["reason"] == "at-the-provider"
+        assert page["shards"][0]["requests"] == 3
+
+
+async def test_pages_are_written_only_where_a_folder_is_and_never_bring_one_back(tmp_path):
+    async with open_services(tmp_path, jobs={"keep_days": 0.0}) as services:
+        drop(tmp_path, "a.jsonl", requests(1))
+        pages = Pages(services.folders, services.settings)
+        await live(services, deliveries=1)
+        while await turn(services):
+            pages.write(services.clock.now())
+        pages.write(services.clock.now())
+        assert list((tmp_path / "var" / "work").iterdir()) == []
+
+
+async def test_a_page_never_gets_into_the_delivered_folder(tmp_path):
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "a.jsonl", requests(1))
+        pages = Pages(services.folders, services.settings)
+        for _ in range(60):
+            await turn(services)
+            pages.write(services.clock.now())
+            services.clock.advance(1.0)
+        (folder,) = (tmp_path / "outbox").glob("a--*")
+        assert not (folder / "STATUS.txt").exists()

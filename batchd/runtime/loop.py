@@ -6,6 +6,7 @@ failure is that stage's delay, and only a broken invariant brings the house down
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ from batchd.runtime.clock import Clock
 log = structlog.get_logger()
 
 TICK_SECONDS = 5.0  #: a lost bell costs this much at the most
-_DENIED_REST = 60.0  #: between two tries of a key that was refused: nobody mends it faster
+#: Seconds between two tries of a key that was refused: one 401 may be a mishap, and nobody mends a
+#: revoked key within a minute.
+_FIRST_REST, _LONGEST_REST = 5.0, 60.0
 #: A full disk or a lost connection is nobody's mistake, however often it is met.
 _PASSING = (OSError, RemoteError, sqlite3.OperationalError)
 _MANY, _WITHIN = 5, 600.0  #: that many failures of a stage in so many seconds are ours to mend
@@ -46,15 +49,20 @@ class Rest:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._until = 0.0
+        self._until = -math.inf
+        self._seconds = 0.0  #: the length of the last one
         self.reason: str | None = None
 
     def begin(self, error: RemoteDenied) -> None:
-        """Rest for a while; say so once."""
-        if not self.is_on:
-            log.warning("remote.denied", reason=str(error), again_in_seconds=_DENIED_REST)
-        self._until = self._clock.monotonic() + _DENIED_REST
+        """Rest for a while, longer each time; say so once. Calls that were in flight add nothing."""
         self.reason = str(error)
+        if self.is_on:
+            return
+        now = self._clock.monotonic()
+        goes_on = now - self._until < _LONGEST_REST
+        self._seconds = min(self._seconds * 2 if goes_on else _FIRST_REST, _LONGEST_REST)
+        self._until = now + self._seconds
+        log.warning("remote.denied", reason=self.reason, again_in_seconds=self._seconds)
 
     @property
     def is_on(self) -> bool:

@@ -100,6 +100,12 @@ async def _submit(planned: Shard, services: Services) -> None:
             raise
         await _end(shard, refusal, services, _started(shard, services))
         return
+    except (RemoteDenied, RemoteUnavailable) as error:
+        denied = isinstance(error, RemoteDenied)
+        # In the ledger, too: `batchd why` reads there what the file waits for.
+        reason = ReasonCode.DENIED if denied else ReasonCode.PROVIDER_UNAVAILABLE
+        await _defer(shard, reason, error, services)
+        raise
     total = len(await services.ledger.shards_of(job.id))
     order = _order(shard, job, file_id, total=total, root=services.ledger.root)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.

@@ -200,7 +200,7 @@ async def test_while_remote_work_rests_nothing_is_looked_at(tmp_path):
         services.remote.deny()
         await look(services)
         calls = services.remote.calls.total()
-        services.clock.advance(10.0)
+        services.clock.advance(4.9)
         assert await step(services, poll, submit, collect) == 0
         assert services.remote.calls.total() == calls
         services.remote.allow()

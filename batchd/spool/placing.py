@@ -35,13 +35,18 @@ def place(path: Path, content: bytes) -> None:
 
 def move(source: Path, target: Path) -> None:
     """Rename, so that it survives a power cut. Never replaces anything that is there."""
+    rename(source, target)
+    sync_folder(target.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename, and let the caller make it durable, for many at once. Never replaces anything."""
     if os.path.lexists(target):
         # rename() would silently replace an empty folder; what lies there is somebody's.
         raise BrokenInvariant(f"{target} is there already; nothing is ever overwritten")
     source.rename(target)
-    sync_folder(target.parent)
-    if source.parent != target.parent:
-        sync_folder(source.parent)
 
 
 def make_folder(path: Path) -> None:

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +22,7 @@ from batchd.core.reading import normalised
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job
 from batchd.spool.crossing import claim_across, finish_claim
-from batchd.spool.placing import PART, make_folder, move, placed, remove_folder, sync_folder
+from batchd.spool.placing import PART, make_folder, placed, remove_folder, rename, sync_folder
 from batchd.spool.signature import Signature, has_writer, is_plain, signature
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
@@ -49,13 +49,34 @@ class Work:
         """List the jobs that have a folder, oldest first."""
         return sorted(entry.name for entry in os.scandir(self._folder) if is_job_id(entry.name))
 
-    def claim(self, dropped: Path, job: str) -> Path:
-        """Take a file out of the inbox by one rename. From here it is this job's."""
-        inside = self.of(job) / "in"
-        make_folder(inside)
-        target = inside / dropped.name
+    @contextlib.contextmanager
+    def claiming(self, jobs: Sequence[str], inbox: Path) -> Iterator[None]:
+        """Make the folders of a handful of claims, and its renames durable when they are made.
+
+        A handful is synced together because a disk is: the first sync takes what the others would
+        have taken. The folders are durable before anything is renamed into them, and the renames
+        before anybody lists them.
+        """
+        make_folder(self._folder)
+        for job in jobs:
+            (self.of(job) / "in").mkdir(parents=True)
+        self._sync(map(self.of, jobs), self._folder)
         try:
-            move(dropped, target)
+            yield
+        finally:
+            inside = (self.of(job) / "in" for job in jobs)
+            self._sync((folder for folder in inside if any(folder.iterdir())), inbox)
+
+    def _sync(self, folders: Iterable[Path], last: Path) -> None:
+        for folder in folders:
+            sync_folder(folder)
+        sync_folder(last)
+
+    def claim(self, dropped: Path, job: str) -> Path:
+        """Take a file out of the inbox by one rename, while `claiming`. From here it is this job's."""
+        target = self.of(job) / "in" / dropped.name
+        try:
+            rename(dropped, target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise

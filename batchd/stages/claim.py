@@ -27,7 +27,7 @@ log = structlog.get_logger()
 NAME = "claim"
 WAKES = ("plan",)
 LIMIT = 1  #: nothing is in flight here: a claim is a rename
-_AT_ONCE = 200  #: files taken before they are listed, so that a storm of files moves steadily
+_AT_ONCE = 1000  #: files taken before they are listed, so that a storm of files moves steadily
 
 #: What is said of a file that could not be taken.
 _REFUSED = frozenset({ReasonCode.NO_PERMISSION, ReasonCode.CANNOT_MOVE})
@@ -93,11 +93,17 @@ def _say_what_waits(settled: Sequence[Found], now: float, services: Services) ->
 
 
 def _take(settled: Sequence[Found], last: str | None, services: Services) -> None:
+    if not settled:
+        return
     last = max(filter(None, (last, *services.work.jobs())), default=None)
-    for file in settled:
-        pause()  # between two files: each claim is whole
+    jobs = list[str]()
+    for _ in settled:
         last = next_job_id(services.clock.now(), last)
-        _take_one(file, last, services)
+        jobs.append(last)
+    with services.work.claiming(jobs, services.folders.inbox):
+        for file, job in zip(settled, jobs, strict=True):
+            pause()  # between two files: each claim is whole
+            _take_one(file, job, services)
 
 
 def _take_one(file: Found, job: str, services: Services) -> None:

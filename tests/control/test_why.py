@@ -115,7 +115,8 @@ async def test_a_file_that_is_gone_from_the_work_folder_holds_its_job(root):
 
 async def test_a_work_folder_that_nobody_has_listed_yet_has_left_the_inbox(root):
     async with open_services(root) as services:
-        services.work.claim(drop(root, "a.jsonl", requests(1)), "0tqe86")
+        with services.work.claiming(["0tqe86"], services.folders.inbox):
+            services.work.claim(drop(root, "a.jsonl", requests(1)), "0tqe86")
 
         answer = ask(root, f"{root}/var/work/0tqe86", now=services.clock.now())
 

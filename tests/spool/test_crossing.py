@@ -60,7 +60,8 @@ def test_a_name_as_long_as_can_be_is_carried_too(tmp_path, elsewhere):
 
 def test_a_claim_across_file_systems_takes_the_file_and_leaves_no_note(tmp_path, elsewhere):
     work = Work(tmp_path)
-    work.claim(a_file(elsewhere), "0aaaaa")
+    with work.claiming(["0aaaaa"], elsewhere):
+        work.claim(a_file(elsewhere), "0aaaaa")
     assert work.input("0aaaaa").read_bytes() == b"one\ntwo\n"
     assert list(elsewhere.iterdir()) == []
     assert [path.name for path in (tmp_path / "0aaaaa").iterdir()] == ["in"]

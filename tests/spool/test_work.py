@@ -42,7 +42,8 @@ def test_a_file_with_a_second_link_and_the_longest_name_becomes_our_own(tmp_path
     (tmp_path / name).write_bytes(b"content")
     os.link(tmp_path / name, tmp_path / "elsewhere")
     work = Work(tmp_path / "work")
-    claimed = work.claim(tmp_path / name, "0nq0m1")
+    with work.claiming(["0nq0m1"], tmp_path):
+        claimed = work.claim(tmp_path / name, "0nq0m1")
     work.make_own(claimed, pause=lambda: None)
 
     assert claimed.stat().st_nlink == 1

@@ -35,7 +35,7 @@ from batchd.spool.work import Work
 from batchd.stages import STAGES
 from batchd.store.failures import LedgerDamaged, LedgerGone
 from batchd.store.identity import is_blank
-from batchd.store.ledger import Ledger
+from batchd.store.ledger import Ledger, Timekeeping
 from batchd.store.mounts import must_be_local, remote_kind
 
 log = structlog.get_logger()
@@ -43,6 +43,7 @@ log = structlog.get_logger()
 _LEDGER_LOOK = 5.0  #: seconds between two looks at whether the ledger's file is still there
 _SETTLE_FAR = 10.0  #: over a network a copy stops and goes, and attributes come late (R32)
 _LEAVING = 3.0  #: seconds for closing what is open; with `daemon.grace_seconds` less than 15
+_FILES_GRACE = 60.0  #: seconds a batch that has ended may take to name its files (stages/poll.py)
 _LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacing.py)
 
 
@@ -129,9 +130,19 @@ async def _watch(ledger: Ledger, clock: Clock) -> None:
 
 
 async def _settle_start(ledger: Ledger, settings: Settings, clock: Clock) -> None:
-    """Starting after a crash is nothing special; only times stored by another clock are bounded."""
+    """Starting after a crash is nothing special; only the wall clock may have been set meanwhile.
+
+    A doubt that is settled too soon is a second bill; an end believed too soon may be another.
+    """
     batches, now = settings.batches, clock.now()
     doubt = settings.openai.timeout_seconds + batches.doubt_seconds
+    await ledger.read_by(
+        Timekeeping(boot=clock.boot, ahead=now - clock.monotonic(), now=now),
+        anew={
+            ShardState.SUBMITTING: now + batches.doubt_seconds,
+            ShardState.OPEN: now + min(_FILES_GRACE, batches.poll_max_seconds),
+        },
+    )
     await ledger.clamp_due(
         {
             ShardState.PLANNED: now + _LONGEST_DEFERRAL,

@@ -22,7 +22,17 @@ from batchd.store.database import Database
 from batchd.store.failures import LedgerGone
 from batchd.store.lookups import Lookups
 
+_DRIFT = 1.0  #: seconds by which two starts may differ: a clock that is kept right, not one set
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Timekeeping:
+    """A wall clock, and how far it is ahead of one that nobody sets, which counts from a boot."""
+
+    boot: str
+    ahead: float
+    now: float
 
 
 class Ledger(Lookups):
@@ -57,6 +67,32 @@ class Ledger(Lookups):
 
         await self._database.write(work)
         self.changes += 1
+
+    async def read_by(self, clock: Timekeeping, *, anew: Mapping[ShardState, float]) -> None:
+        """Make the stored times those of a clock that may have been set since they were written.
+
+        In the same boot it is known by how much, and all are shifted. Otherwise it isn't, and
+        nobody knows how long has been waited: the states in `anew` wait until then at least. Once
+        per boot only, or a daemon that is killed again and again would wait for ever.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            known = connection.execute(sql.query("clock")).fetchone()
+            if known is None or known["boot"] != clock.boot:
+                for state, at in anew.items():
+                    wait = {"state": str(state), "earliest": at}
+                    connection.execute(sql.query("wait_anew"), wait)
+                for name in ("no_later_shards", "no_later_jobs"):
+                    connection.execute(sql.query(name), {"now": clock.now})
+            elif abs(jump := clock.ahead - known["ahead"]) < _DRIFT:
+                return  # the old one is kept, so that many small ones are noticed together
+            else:
+                for name in ("shift_shards", "shift_jobs"):
+                    connection.execute(sql.query(name), {"jump": jump})
+            now_by = {"boot": clock.boot, "ahead": clock.ahead}
+            connection.execute(sql.query("set_clock"), now_by)
+
+        await self._database.write(work)
 
     async def clamp_due(self, latest: Mapping[ShardState, float]) -> None:
         """Bring every stored `due_at` within the longest wait of its state (a clock set back)."""

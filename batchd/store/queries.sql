@@ -231,6 +231,48 @@ SELECT at, shard, event, facts FROM history WHERE job = :job ORDER BY id;
 -- the clock did in between.
 UPDATE shards SET due_at = min(due_at, :latest) WHERE state = :state;
 
+-- name: clock
+-- By which clock the stored times were written.
+SELECT boot, ahead FROM clock WHERE one = 1;
+
+-- name: set_clock
+-- By which they are written from now on.
+INSERT OR REPLACE INTO clock (one, boot, ahead) VALUES (1, :boot, :ahead);
+
+-- name: shift_shards
+-- The wall clock was set by so much since: what was due in a minute still is.
+UPDATE shards SET due_at = due_at + :jump, planned_at = planned_at + :jump,
+       submit_started_at = submit_started_at + :jump, opened_at = opened_at + :jump,
+       ended_at = ended_at + :jump, collected_at = collected_at + :jump
+ WHERE job IN (SELECT id FROM jobs
+                WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing'));
+
+-- name: shift_jobs
+-- As above; of those delivered, only those with something left to tidy away.
+UPDATE jobs SET claimed_at = claimed_at + :jump, state_at = state_at + :jump,
+       delivered_at = delivered_at + :jump
+ WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing')
+    OR (state = 'delivered' AND tidied_at IS NULL);
+
+-- name: wait_anew
+-- How long has been waited for a state is not known.
+UPDATE shards SET due_at = max(due_at, :earliest) WHERE state = :state;
+
+-- name: no_later_shards
+-- Nothing has happened that is still to come.
+UPDATE shards SET planned_at = min(planned_at, :now),
+       submit_started_at = min(submit_started_at, :now), opened_at = min(opened_at, :now),
+       ended_at = min(ended_at, :now), collected_at = min(collected_at, :now)
+ WHERE job IN (SELECT id FROM jobs
+                WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing'));
+
+-- name: no_later_jobs
+-- As above.
+UPDATE jobs SET claimed_at = min(claimed_at, :now), state_at = min(state_at, :now),
+       delivered_at = min(delivered_at, :now)
+ WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing')
+    OR (state = 'delivered' AND tidied_at IS NULL);
+
 -- name: root
 -- Who we are to the provider.
 SELECT id FROM root WHERE one = 1;

@@ -91,3 +91,10 @@ CREATE TABLE history (
 ) STRICT;
 
 CREATE INDEX history_of_job ON history (job, id);
+
+-- How the stored times are to be read after the wall clock was set: see store/ledger.py.
+CREATE TABLE clock (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    boot  TEXT NOT NULL,               -- what the machine's steady clock counts from
+    ahead REAL NOT NULL                -- the wall clock, less that one
+) STRICT;

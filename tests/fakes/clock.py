@@ -18,6 +18,10 @@ class FakeClock:
     def monotonic(self) -> float:
         return self._now
 
+    @property
+    def boot(self) -> str:
+        return "fake"
+
     def advance(self, seconds: float) -> None:
         """Let time pass, and wake whoever's time has come."""
         self._now += seconds

@@ -132,9 +132,9 @@ class Question:
         return Reason(ReasonCode.TAKEN_AWAY, reason.facts)
 
     def _trouble_with_the_input(self, job: Job, parts: Sequence[Part]) -> Reason | None:
-        """What has to be sent must be there, and be what was checked; the rest needs no file."""
-        is_needed = job.state is JobState.CLAIMED or any(
-            part.shard.state is ShardState.PLANNED for part in parts
+        """What has to be sent or put beside its answers must be there, and be what was checked."""
+        is_needed = job.state in (JobState.CLAIMED, JobState.SETTLED) or any(
+            part.shard.state in (ShardState.PLANNED, ShardState.ENDED) for part in parts
         )
         if not is_needed:
             return None

@@ -9,7 +9,7 @@ _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 6  # 32^6 seconds = 34 years from the epoch below
 _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
 _HIGHEST = 32**_ID_LENGTH - 1
-_MAX_STEM_BYTES = 180  # leaves room below NAME_MAX (255) for "--id.cancelled" and a leading dot
+_MAX_STEM_BYTES = 120  # with "--id.cancelled", less than the 143 bytes that eCryptfs has room for
 
 
 def next_job_id(now: float, last: str | None) -> str:
@@ -42,7 +42,7 @@ def folder_name(job: str, name: bytes, *, ending: str) -> str:
 
 
 def safe_stem(name: bytes) -> str:
-    """Make a folder-safe text of a file name: never a path, never hidden, at most 180 bytes.
+    """Make a folder-safe text of a file name: never a path, never hidden, at most 120 bytes.
 
     Dropped names are bytes: not UTF-8, with line breaks, beginning with a dash (F57).
     """

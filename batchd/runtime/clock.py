@@ -8,7 +8,6 @@ from typing import Protocol
 
 import anyio
 
-
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _TIME_NAMESPACE = Path("/proc/self/ns/time")
 

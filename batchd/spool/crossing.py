@@ -65,8 +65,22 @@ def claim_across(dropped: Path, target: Path, note: Path) -> None:
     """Carry a dropped file into its work folder, leaving a note until it is done."""
     intent = _Intent(os.fsencode(dropped).hex(), signature(dropped))
     place(note, msgspec.json.encode(intent))
-    carry(dropped, target)
+    try:
+        carry(dropped, target)
+    except OSError as error:
+        _undo_claim(target, note, intent)
+        if error.errno == errno.EROFS and dropped.exists():
+            # Said of where it lies, not of where it goes: that could be written a moment ago.
+            raise PermissionError(errno.EPERM, "its folder is read-only", str(dropped)) from error
+        raise
     remove_file(note)
+
+
+def _undo_claim(target: Path, note: Path, intent: _Intent) -> None:
+    """Take the copy back where the file could not be removed: every look would leave another."""
+    if _is_still(Path(os.fsdecode(bytes.fromhex(intent.path))), intent.signature):
+        for path in (target, target.with_name(_CARRIED), note):
+            remove_file(path)
 
 
 def finish_claim(target_folder: Path, note: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from batchd.runtime.services import Services
-from tests.faults.clocks import YEAR, SetClock
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
+from tests.faults.clocks import YEAR, SetClock
 from tests.houses import delivered, drop, live, open_services, read_receipt, requests, turn
 from tests.stages.steps import opened
 

@@ -17,8 +17,7 @@ import anyio
 import msgspec
 
 from batchd.control.jobs import Room, reason_of_job
-from batchd.control.ledger import Part, reading
-from batchd.core.errors import ConfigError
+from batchd.control.ledger import Part
 from batchd.core.model import ShardState
 from batchd.core.names import printable, shown
 from batchd.core.reasons import Reason
@@ -43,9 +42,18 @@ async def keep_pages(services: Services) -> None:
         if services.ledger.changes != changes or now - at >= AT_LEAST_EVERY:
             changes, at = services.ledger.changes, now
             # A full disk or a locked ledger is told elsewhere, and louder; a page can wait.
-            with contextlib.suppress(OSError, sqlite3.Error, ConfigError):
-                await in_thread(pages.write, services.clock.now())
+            with contextlib.suppress(OSError, sqlite3.Error):
+                await _write(pages, services)
         await services.clock.wait(anyio.Event(), SECONDS_BETWEEN)
+
+
+async def _write(pages: Pages, services: Services) -> None:
+    # By the daemon's own connection. A second one in this process would be the end of the first
+    # one's locks: POSIX drops all of a process's locks on a file when it closes any descriptor of
+    # it, and then another program's last close deletes the -wal under us.
+    jobs, live = await services.ledger.unfinished()
+    parts = [Part(shard, text) for shard, text in live]
+    await in_thread(pages.write, jobs, parts, now=services.clock.now())
 
 
 class Pages:
@@ -55,10 +63,8 @@ class Pages:
         self._folders = folders
         self._settings = settings
 
-    def write(self, now: float) -> None:
+    def write(self, jobs: Sequence[Job], live: Sequence[Part], *, now: float) -> None:
         """Write a page for each job on its way."""
-        with reading(self._folders.database) as ledger:
-            jobs, live = ledger.unfinished_jobs(), ledger.live_parts()
         room = Room.of(live, self._settings.batches)
         parts: Mapping[str, list[Part]] = defaultdict(list)
         for part in live:

@@ -54,6 +54,11 @@ class Lookups:
         rows = await self._rows("job_ids", ids=msgspec.json.encode(text).decode())
         return {row["id"] for row in rows}
 
+    async def unfinished(self) -> tuple[Sequence[Job], Sequence[tuple[Shard, str | None]]]:
+        """Return the jobs on their way, and their live shards with what their reason says."""
+        jobs = await self._all("unfinished_jobs", values.job)
+        return jobs, await self._all("live_shards", lambda row: (values.shard(row), row["text"]))
+
     async def on_their_way(self) -> int:
         """Return how many jobs are claimed and not yet delivered."""
         number: int = await self._one("on_their_way")

@@ -178,6 +178,15 @@ SELECT * FROM jobs
 -- Which of these folders are jobs' (a JSON array).
 SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 
+-- name: unfinished_jobs
+-- Jobs on their way, oldest first.
+SELECT * FROM jobs
+ WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing') ORDER BY id;
+
+-- name: live_shards
+-- Shards on their way, in the order they were planned.
+SELECT * FROM shards WHERE state IN ('planned', 'submitting', 'open', 'ended') ORDER BY job, number;
+
 -- name: on_their_way
 -- Claimed, and not yet delivered. (`<>` would read every job there ever was.)
 SELECT count(*) FROM jobs

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import json
 
+from batchd.control.ledger import Part
 from batchd.control.pages import Pages
+from batchd.runtime.services import Services
 from tests.houses import drop, live, open_services, requests, turn
+
+
+async def write(pages: Pages, services: Services) -> None:
+    jobs, live_shards = await services.ledger.unfinished()
+    parts = [Part(shard, text) for shard, text in live_shards]
+    pages.write(jobs, parts, now=services.clock.now())
 
 
 async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
@@ -17,7 +25,7 @@ async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
             services.clock.advance(1.0)
         services.clock.advance(30.0)
         await turn(services)
-        Pages(services.folders, services.settings).write(services.clock.now())
+        await write(Pages(services.folders, services.settings), services)
 
         (folder,) = (tmp_path / "var" / "work").iterdir()
         text = (folder / "STATUS.txt").read_text()
@@ -35,8 +43,8 @@ async def test_pages_are_written_only_where_a_folder_is_and_never_bring_one_back
         pages = Pages(services.folders, services.settings)
         await live(services, deliveries=1)
         while await turn(services):
-            pages.write(services.clock.now())
-        pages.write(services.clock.now())
+            await write(pages, services)
+        await write(pages, services)
         assert list((tmp_path / "var" / "work").iterdir()) == []
 
 
@@ -46,7 +54,7 @@ async def test_a_page_never_gets_into_the_delivered_folder(tmp_path):
         pages = Pages(services.folders, services.settings)
         for _ in range(60):
             await turn(services)
-            pages.write(services.clock.now())
+            await write(pages, services)
             services.clock.advance(1.0)
         (folder,) = (tmp_path / "outbox").glob("a--*")
         assert not (folder / "STATUS.txt").exists()

@@ -303,6 +303,37 @@ async def test_a_batch_that_never_began_is_not_looked_after_and_its_requests_tra
     world.check()
 
 
+@pytest.mark.parametrize("seed", range(25))
+async def test_lives_of_many_losses(tmp_path: Path, seed: int):
+    """R30: lost answers, lagging lists, refused and expired batches, and the ledger lost again."""
+    chance = random.Random(seed)
+    world = World(tmp_path)
+    world.drop_all()
+    world.remote.listing_lag_seconds = chance.choice([0.0, 5.0, 15.0])
+    world.remote.lose_connection_after("create_batch", times=chance.randrange(3))
+    world.remote.expire(times=chance.randrange(2))
+    full = BatchError("token_limit_exceeded", "Enqueued token limit reached")
+    world.remote.fail_batches_with(full, times=chance.randrange(3))
+    backup = b""
+    for _ in range(chance.randrange(1, 4)):
+        await world.live(turns=chance.randrange(1, 14))
+        if backup and chance.random() < 0.3:
+            world.database.write_bytes(backup)
+        else:
+            chance.choice(HARMS)(world)
+        await world.recover()
+        backup = world.database.read_bytes()
+    await world.live()
+    folders = delivered(tmp_path)
+    results = {name: read_lines(folders[name] / "results.jsonl") for name in folders}
+    assert {name: [r["ok"] for r in lines] for name, lines in results.items()} == {
+        "a": [True] * 7,
+        "again": [True] * 7,
+        "b": [True] * 4,
+    }
+    assert dict(world.remote.executions) == EXECUTIONS
+
+
 # What can't be known
 
 

@@ -26,6 +26,7 @@ from batchd.runtime.loop import Crew, Rest
 from batchd.runtime.services import Services
 from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import leave_for_sure, supervise
+from batchd.runtime.threads import make_stacks_roomy
 from batchd.settings import Settings
 from batchd.spool.bulletin import post_daemon
 from batchd.spool.folders import Folders
@@ -49,6 +50,7 @@ _LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacin
 
 def run_daemon(settings: Settings, *, api_key: str, base_url: str | None) -> int:
     """Run until told to stop; return the exit code. Raises `ConfigError` and `AlreadyRunning`."""
+    make_stacks_roomy()
     return anyio.run(partial(_run, settings, api_key=api_key, base_url=base_url))
 
 

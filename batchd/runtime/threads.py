@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -9,8 +10,17 @@ from typing import ParamSpec, TypeVar
 import anyio
 from anyio import from_thread, to_thread
 
+#: Of each thread. A hundred thousand brackets are a RecursionError where there is room for it, and
+#: the end of the process where there isn't: Python 3.13 needed more than 2 MiB, musl gives 128 KiB.
+STACK_BYTES = 16 * 1024 * 1024
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def make_stacks_roomy() -> None:
+    """Give threads begun from now on the stack that decoding strangers' JSON needs."""
+    threading.stack_size(STACK_BYTES)
 
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

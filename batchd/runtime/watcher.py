@@ -24,6 +24,10 @@ log = structlog.get_logger()
 WATCHING = "inotify"
 _TURN_MS = 1000  #: `rust_timeout`: how long a stop may take, and how often the inbox is compared
 _LONGEST_PAUSE = 60.0
+_LIMITS = {
+    "Too many open files": "fs.inotify.max_user_instances=1024",
+    "watch limit reached": "fs.inotify.max_user_watches=524288",
+}
 
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes at INFO
 
@@ -63,8 +67,7 @@ async def _watch_once(inbox: Path, bell: Bell) -> str:
             recursive=False,
             rust_timeout=_TURN_MS,
             yield_on_timeout=True,
-            stop_event=stop,
-            ignore_permission_denied=True,
+            stop_event=stop,  # and no `ignore_permission_denied`: it swallows the watch limit, too
         ):
             if changes:
                 bell.ring()
@@ -73,10 +76,18 @@ async def _watch_once(inbox: Path, bell: Bell) -> str:
             if is_itself or _identity(inbox) != identity:
                 return "the inbox is another folder now"
     except (OSError, RuntimeError, ExceptionGroup) as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {error}{_remedy(str(error))}"
     finally:
         stop.set()
     return "it ended"
+
+
+def _remedy(text: str) -> str:
+    """What an operator can do about the kernel's limits; files are found without it, too."""
+    for part, limit in _LIMITS.items():
+        if part in text:
+            return f" (the inbox is scanned instead; to be told at once: sysctl {limit})"
+    return ""
 
 
 def _identity(inbox: Path) -> tuple[int, int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from batchd.control.presence import Presence
@@ -17,7 +18,7 @@ from batchd.spool.bulletin import inbox_seen
 from batchd.spool.folders import Folders
 from batchd.stages import claim
 from tests.control.asking import ask
-from tests.houses import read_receipt, request, turn
+from tests.houses import drop, live, open_services, read_receipt, request, requests, turn
 
 NOBODY = 65534
 
@@ -83,10 +84,15 @@ def rejection(folder: Path) -> str:
     return (folder / "error.txt").read_text().splitlines()[0]
 
 
-@contextmanager
-def as_ordinary_user() -> Iterator[Path]:
+@asynccontextmanager
+async def as_ordinary_user() -> AsyncIterator[Path]:
     """A root of an ordinary user's, as that user: root itself may read and rename everything."""
     with tempfile.TemporaryDirectory() as folder:
+        # Whatever is imported late is imported now: the interpreter itself may be root's alone.
+        async with open_services(Path(folder) / "before") as services:
+            drop(Path(folder) / "before", "a.jsonl", requests(1))
+            await live(services, deliveries=1)
+        shutil.rmtree(Path(folder) / "before")
         root = Path(folder)
         Folders(root).prepare()
         if os.getuid() != 0:

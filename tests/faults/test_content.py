@@ -408,21 +408,20 @@ async def test_a_folder_with_the_name_of_a_file_is_ignored(tmp_path):
 
 async def test_an_unreadable_file_stays_with_its_reason_until_it_is_readable(tmp_path):
     """F49: `mv` kept its 0600: whose it is, its mode and the command are told."""
-    with as_ordinary_user() as root:
-        async with open_services(root) as services:
-            path = put(root / "inbox" / "a.jsonl", lines(1))
-            path.chmod(0)
-            for _ in range(3):
-                await look(services, seconds=1.0)
-            reason = why(services, path)
-            assert reason.code == "no-permission"
-            assert f"owner {path.stat().st_uid}, mode 0000" in reason.sentence
-            assert "chmod g+r" in reason.sentence
-            assert not is_claimed(services)
+    async with as_ordinary_user() as root, open_services(root) as services:
+        path = put(root / "inbox" / "a.jsonl", lines(1))
+        path.chmod(0)
+        for _ in range(3):
+            await look(services, seconds=1.0)
+        reason = why(services, path)
+        assert reason.code == "no-permission"
+        assert f"owner {path.stat().st_uid}, mode 0000" in reason.sentence
+        assert "chmod g+r" in reason.sentence
+        assert not is_claimed(services)
 
-            path.chmod(0o640)
-            await live(services, deliveries=1)
-            assert read_receipt(delivered(root)["a"])["outcome"] == "completed"
+        path.chmod(0o640)
+        await live(services, deliveries=1)
+        assert read_receipt(delivered(root)["a"])["outcome"] == "completed"
 
 
 # What is in it

@@ -127,7 +127,7 @@ async def _list_unlisted(services: Services) -> int:
     folders = await in_thread(services.work.jobs)
     known = await services.ledger.known_jobs(folders)
     unlisted = [job for job in folders if job not in known]
-    claims = [claim for job in unlisted if (claim := await in_thread(_claim_of, job, services))]
+    claims = await in_thread(_claims_of, unlisted, services)
     await services.ledger.record(*claims, at=services.clock.now())
     for claim in claims:
         log.info("job.claimed", job=claim.job, file=shown(claim.name), bytes=claim.size)
@@ -135,6 +135,10 @@ async def _list_unlisted(services: Services) -> int:
         services.bells["plan"].ring()
         services.bells[NAME].ring()  # there may be more than one handful
     return len(claims)
+
+
+def _claims_of(jobs: Sequence[str], services: Services) -> list[JobClaimed]:
+    return [claim for job in jobs if (claim := _claim_of(job, services))]
 
 
 def _claim_of(job: str, services: Services) -> JobClaimed | None:

@@ -300,7 +300,8 @@ class _ListWithoutEnd(BatchdError):
 
 async def _find(shard: Shard, services: Services) -> Batch | None:
     """Page through the provider's list, newest first, back to before the call."""
-    walk = _Walk(oldest=(shard.submit_started_at or 0.0) - _BEFORE)
+    started = shard.submit_started_at or 0.0
+    walk = _Walk(started=started, elapsed=services.clock.now() - started)
     after: str | None = None
     for _ in range(_MANY_PAGES):
         page = await services.remote.list_batches(after=after)
@@ -320,8 +321,9 @@ class _Walk:
     newest first, and one page later: a wrong "not there" is a second bill.
     """
 
-    def __init__(self, *, oldest: float) -> None:
-        self._oldest = oldest
+    def __init__(self, *, started: float, elapsed: float) -> None:
+        self._oldest = started - _BEFORE
+        self._elapsed = elapsed
         self._last = math.inf
         self._newest_first = True
         self._old_pages = 0
@@ -329,6 +331,10 @@ class _Walk:
     def is_far_enough(self, page: BatchPage) -> bool:
         """Take the next page; whether the batch can't be on those behind it."""
         times = [batch.created_at for batch in page.batches]
+        if self._last == math.inf:
+            # By the provider's own clock, too: ours may have been years ahead at the call.
+            newest = max((time for time in times if time is not None), default=self._oldest)
+            self._oldest = min(self._oldest, newest - self._elapsed - _BEFORE)
         for time in times:
             self._newest_first &= time is not None and time <= self._last
             self._last = self._last if time is None else time

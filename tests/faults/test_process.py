@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from batchd.core.model import BatchOrder
 from batchd.runtime.clock import SystemClock
 from batchd.runtime.services import Services
 from tests.acceptance.outcomes import check_results, executed_more_than_once, finished, shards_of
@@ -324,3 +325,21 @@ def test_a_time_namespace_is_told_apart_and_reads_the_same_wall_clock():
     here = SystemClock()
     assert abs(float(now) - here.now()) < 10
     assert boot != here.boot
+
+
+async def test_a_clock_that_was_ahead_at_the_call_hides_no_batch_behind_newer_ones(tmp_path):
+    """F84: five hundred newer batches of others on the account, each seeming ten years too old."""
+    machine = Machine(tmp_path)
+    machine.set_clock(off=10 * YEAR)
+    await machine.doubt()
+    for number in range(500):
+        machine.true.advance(0.1)
+        await machine.remote.create_batch(_of_somebody_else(number))
+    async with machine.house() as services:
+        await live(services, deliveries=1)
+    assert [shard for shard, _ in machine.remote.opened].count(None) == 500
+    assert len(machine.remote.opened) == 501
+
+
+def _of_somebody_else(number: int) -> BatchOrder:
+    return BatchOrder(f"file-of-{number}", "/v1/chat/completions", "24h", {})

@@ -162,7 +162,7 @@ async def test_where_the_provider_cannot_be_reached_files_are_taken_and_wait(
     clock = FakeClock()
     async with (
         no_way(kind, monkeypatch) as url,
-        client_of(url) as client,
+        client_of(url, timeout_seconds=1.0) as client,
         open_services(tmp_path, remote=client, clock=clock) as services,  # type: ignore[arg-type]
     ):
         drop(tmp_path, "a.jsonl", requests(3))

@@ -8,12 +8,14 @@ copying programs set old times, and never by an event, for events get lost.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -30,6 +32,7 @@ IGNORED = (
 )  # fmt: skip
 
 _SHORTEST_WAIT = 0.1  #: seconds between two looks, however impatient the settings
+_FIDGETS = 60.0  #: seconds after which content decides about a file that is touched all the time
 _TAIL = 1 << 20  #: bytes looked at for the last line; a longer last line is judged by its brace
 
 
@@ -82,6 +85,15 @@ def look(inbox: Path, ignored: Sequence[str] = ()) -> Iterator[Found]:
 
 
 @dataclass(slots=True)
+class _Fidget:
+    """A file whose times change and nothing else: a scanner, an indexer, a loop of touch."""
+
+    since: float
+    digest: bytes = b""  #: of its content, at the last time it was read
+    read_at: float = 0.0
+
+
+@dataclass(slots=True)
 class _Observation:
     signature: Signature
     since: float
@@ -89,6 +101,7 @@ class _Observation:
     refusals: int = 0  #: how often it could not be taken, in a row
     not_before: float = 0.0
     changed: bool = False  #: it was seen otherwise before
+    fidget: _Fidget | None = None
     lacks: ReasonCode | None = None  #: why it was not whole, when that was last asked
 
 
@@ -125,7 +138,7 @@ class Settling:
         """
         looked = {file.path: file for file in found}
         self._seen = {path: self._observation(file, now) for path, file in looked.items()}
-        quiet = [file for path, file in looked.items() if self._is_quiet(self._seen[path], now)]
+        quiet = [file for path, file in looked.items() if self._is_ready(path, now)]
         quiet.sort(key=lambda file: (file.signature.mtime_ns, file.path))
         # Only now are files opened, and only as many as are wanted: thirty thousand dropped at
         # once would otherwise all be opened again for each handful that is taken.
@@ -155,9 +168,24 @@ class Settling:
     def _observation(self, file: Found, now: float) -> _Observation:
         seen = self._seen.get(file.path)
         if seen is None or seen.signature != file.signature:
-            return _Observation(file.signature, since=now, changed=seen is not None)
+            fidget = _fidget(seen, file.signature, now)
+            return _Observation(file.signature, now, changed=seen is not None, fidget=fidget)
         seen.looks += 1
         return seen
+
+    def _is_ready(self, path: Path, now: float) -> bool:
+        seen = self._seen[path]
+        return self._is_quiet(seen, now) or self._only_fidgets(path, seen, now)
+
+    def _only_fidgets(self, path: Path, seen: _Observation, now: float) -> bool:
+        """Whether a file that is never quiet has had the same content all the time (F60)."""
+        fidget = seen.fidget
+        if fidget is None or now - fidget.since < _FIDGETS or now < seen.not_before:
+            return False
+        if now - fidget.read_at < max(self._patience.settle, _SHORTEST_WAIT):
+            return False
+        before, fidget.digest, fidget.read_at = fidget.digest, _digest(path), now
+        return before == fidget.digest != b""
 
     def _is_quiet(self, seen: _Observation, now: float) -> bool:
         patience = self._patience.settle if seen.signature.size else self._patience.empty
@@ -189,6 +217,25 @@ class Settling:
         if not self._is_quiet(seen, now):
             return ReasonCode.EMPTY
         return seen.lacks or ReasonCode(stopped or ReasonCode.READY)
+
+
+def _fidget(seen: _Observation | None, now_is: Signature, now: float) -> _Fidget | None:
+    """Carry on what is known of a file of which only the times have changed."""
+    if seen is None:
+        return None
+    timeless = now_is._replace(mtime_ns=0, ctime_ns=0)
+    if seen.signature._replace(mtime_ns=0, ctime_ns=0) != timeless:
+        return None
+    return seen.fidget or _Fidget(since=now)
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        with open_plain(path) as file:
+            whole: Any = file  # a BinaryIO that can readinto(), as every real file can
+            return hashlib.file_digest(whole, "sha256").digest()
+    except OSError:
+        return b""
 
 
 def may_be_read(path: Path) -> bool:

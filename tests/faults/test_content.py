@@ -673,3 +673,35 @@ async def test_a_file_that_is_saved_again_and_again_is_one_job_with_the_last_con
             assert not is_claimed(services)
         await live(services, deliveries=1)
         assert [content_of(f) for f in folders(tmp_path)] == [lines(2, prefix="v4")]
+
+
+async def test_a_file_that_is_touched_every_second_is_taken_when_its_content_stays(tmp_path):
+    """F60: touch, chmod or a virus scanner every second on a waiting file: taken after a minute."""
+    async with open_services(tmp_path, inbox={"settle_seconds": 2.0}) as services:
+        path = drop(tmp_path, "a.jsonl", requests(2))
+        for second in range(59):
+            os.utime(path, (second, second))
+            services.clock.advance(1.0)
+            await claim.run_once(services)
+        assert path.exists()
+        for second in range(10):
+            if path.exists():
+                os.utime(path, (second, second))
+            services.clock.advance(1.0)
+            await claim.run_once(services)
+        assert not path.exists()
+        assert len(await services.ledger.jobs_in(JobState.CLAIMED)) == 1
+
+
+async def test_a_file_that_is_rewritten_every_second_in_its_size_is_waited_for(tmp_path):
+    """F60: what fidgets is not always only touched: content that changes is never taken."""
+    async with open_services(tmp_path, inbox={"settle_seconds": 2.0}) as services:
+        path = drop(tmp_path, "a.jsonl", [request("0000")])
+        size = path.stat().st_size
+        for second in range(100):
+            with path.open("r+b") as file:
+                file.write(json.dumps(request(f"{second:04}")).encode() + b"\n")
+            assert path.stat().st_size == size
+            services.clock.advance(1.0)
+            await claim.run_once(services)
+        assert path.exists()

@@ -37,7 +37,7 @@ from batchd.stages import STAGES
 from batchd.store.failures import LedgerDamaged, LedgerGone
 from batchd.store.identity import is_blank
 from batchd.store.ledger import Ledger, Timekeeping
-from batchd.store.mounts import must_be_local, remote_kind
+from batchd.store.mounts import must_be_local, remote_kind, silent_kind
 
 log = structlog.get_logger()
 
@@ -164,7 +164,7 @@ def _services(
     tasks: TaskGroup,
 ) -> Services:
     inbox, rest, bells = settings.inbox, Rest(clock), bells_for(STAGES, clock)
-    far = remote_kind(folders.inbox)
+    far, silent = remote_kind(folders.inbox), silent_kind(folders.inbox)
     settle = max(inbox.settle_seconds, _SETTLE_FAR) if far else inbox.settle_seconds
     crews = {
         stage.NAME: Crew(stage.NAME, clock=clock, rest=rest, limit=stage.LIMIT) for stage in STAGES
@@ -181,7 +181,7 @@ def _services(
         prices=Prices(),
         settling=Settling(Patience(settle, inbox.empty_grace_seconds, inbox.cut_grace_seconds)),
         rest=rest,
-        scan_only=f"the inbox lies on a network file system ({far})" if far else None,
+        scan_only=f"{silent} does not tell of every new file" if silent else None,
         tasks=tasks,
         crews=crews,
         bells=bells,

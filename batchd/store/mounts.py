@@ -13,6 +13,7 @@ _NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
 )
 _FUSE = "fuse"  # fuse, fuseblk, fuse.sshfs: nobody knows what is behind it
+_OVERLAY = "overlay"
 _MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
@@ -30,12 +31,25 @@ def must_be_local(folder: Path, *, table: Path = _MOUNTS) -> None:
 
 def remote_kind(folder: Path, *, table: Path = _MOUNTS) -> str | None:
     """Return the kind of a network file system that a folder lies on; None for a local one."""
+    kind = _kind(folder, table)
+    return kind if is_remote(kind) else None
+
+
+def silent_kind(folder: Path, *, table: Path = _MOUNTS) -> str | None:
+    """Return the kind of a file system that doesn't tell of every change; None for one that does.
+
+    Another machine's writes, or those to a lower layer of an overlay, wake nobody here.
+    """
+    kind = _kind(folder, table)
+    return kind if is_remote(kind) or kind == _OVERLAY else None
+
+
+def _kind(folder: Path, table: Path) -> str:
     try:
         mounts = table.read_text(errors="surrogateescape")
     except OSError:  # not Linux: cannot tell
-        return None
-    kind = file_system_of(os.path.realpath(folder), mounts)
-    return kind if is_remote(kind) else None
+        return ""
+    return file_system_of(os.path.realpath(folder), mounts)
 
 
 def is_remote(kind: str) -> bool:

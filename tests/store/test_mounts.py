@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from batchd.core.errors import ConfigError
-from batchd.store.mounts import file_system_of, is_remote, must_be_local
+from batchd.store.mounts import file_system_of, is_remote, must_be_local, silent_kind
 
 MOUNTS = r"""
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -64,3 +64,13 @@ def test_the_refusal_names_the_folder_and_the_way_out(tmp_path: Path):
     table.write_text("27 1 0:44 / / rw - nfs4 filer:/ rw\n")
     with pytest.raises(ConfigError, match=r"var lies on .*\(nfs4\).* local disk"):
         must_be_local(tmp_path / "var", table=table)
+
+
+@pytest.mark.parametrize(
+    ("kind", "silent"), [("ext4", None), ("overlay", "overlay"), ("nfs4", "nfs4")]
+)
+def test_where_new_files_may_come_without_a_word_is_known(tmp_path, kind, silent):
+    """There the watcher is no use, and `status` says so."""
+    table = tmp_path / "mountinfo"
+    table.write_text(f"1 0 8:1 / / rw - {kind} /dev/x rw\n")
+    assert silent_kind(tmp_path, table=table) == silent

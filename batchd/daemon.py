@@ -127,7 +127,7 @@ async def _watch(ledger: Ledger, clock: Clock) -> None:
         except LedgerGone:
             raise
         except OSError as error:
-            log.warning("ledger.unchecked", reason=str(error))  # a disk in trouble may get well
+            log.warning("ledger.unchecked", text=str(error))  # a disk in trouble may get well
         await clock.wait(ledger.is_lost, _LEDGER_LOOK)
 
 

@@ -65,7 +65,11 @@ class Story:
         event = str(fact.get("event"))
         if event not in _EVENTS:
             loud = fact.get("level") in _LOUD
-            return Line("!", f"{event}: {fact.get('reason', '')}") if loud else None
+            return (
+                Line("!", f"{event}: {fact.get('text') or fact.get('reason', '')}")
+                if loud
+                else None
+            )
         stage, is_done, sentence = _EVENTS[event]
         self._note(event, fact)
         if fact.get("total") == 0:

@@ -13,6 +13,7 @@ import structlog
 from batchd.core.errors import RemoteError, RemoteUnavailable
 from batchd.core.model import Batch, BatchOrder, BatchPage
 from batchd.core.pacing import circuit_rest
+from batchd.core.reasons import ReasonCode
 from batchd.remote.api import Remote
 
 log = structlog.get_logger()
@@ -106,7 +107,12 @@ class Circuit:
         if self.is_open:
             seconds = circuit_rest(self._failures - FAILURES + 1)
             self._closed_until = self._monotonic() + seconds
-            log.warning("provider.down", reason=str(error), asked_again_in_seconds=seconds)
+            log.warning(
+                "provider.down",
+                reason=ReasonCode.PROVIDER_UNAVAILABLE,
+                text=str(error),
+                asked_again_in_seconds=seconds,
+            )
 
     def _note_answer(self) -> None:
         if self.is_open:

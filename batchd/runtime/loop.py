@@ -6,6 +6,7 @@ failure is that stage's delay, and only a broken invariant brings the house down
 
 from __future__ import annotations
 
+import errno
 import math
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ from batchd.core.errors import (
     RemoteUnavailable,
 )
 from batchd.core.pacing import backoff
+from batchd.core.reasons import ReasonCode
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
 
@@ -62,7 +64,12 @@ class Rest:
         goes_on = now - self._until < _LONGEST_REST
         self._seconds = min(self._seconds * 2 if goes_on else _FIRST_REST, _LONGEST_REST)
         self._until = now + self._seconds
-        log.warning("remote.denied", reason=self.reason, again_in_seconds=self._seconds)
+        log.warning(
+            "remote.denied",
+            reason=ReasonCode.DENIED,
+            text=self.reason,
+            again_in_seconds=self._seconds,
+        )
 
     @property
     def is_on(self) -> bool:
@@ -148,11 +155,25 @@ class Crew:
         log.warning(
             f"{self.name}.delayed",
             subject=key,
-            reason=str(error) or type(error).__name__,
+            reason=_code_of(error),
+            text=str(error) or type(error).__name__,
             tries=tries,
             again_in_seconds=round(seconds, 1),
             exc_info=_trace_of(error),
         )
+
+
+def _code_of(error: Exception) -> ReasonCode | None:
+    """Return the code of the closed list that `why` would show; None where there is none."""
+    match error:
+        case RemoteDenied():
+            return ReasonCode.DENIED
+        case RemoteUnavailable():
+            return ReasonCode.PROVIDER_UNAVAILABLE
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return ReasonCode.DISK_LOW
+        case _:
+            return getattr(error, "reason", None)
 
 
 class _Failures:
@@ -172,7 +193,8 @@ class _Failures:
         log.error(
             "stage.failed",
             stage=name,
-            reason=str(error) or type(error).__name__,
+            reason=_code_of(error),
+            text=str(error) or type(error).__name__,
             again_in_seconds=seconds,
             exc_info=_trace_of(error),
         )

@@ -48,7 +48,7 @@ async def watch(
         seconds = min(backoff(tries), _LONGEST_PAUSE)
         # Where there is no inotify at all, saying so every minute would only fill the log.
         write = log.debug if reason == told else log.warning
-        write("watcher.lost", reason=reason, again_in_seconds=seconds)
+        write("watcher.lost", text=reason, again_in_seconds=seconds)
         told = reason
         tell(f"scan only: {reason}")
         bell.ring()

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.core.names import is_job_id
 from batchd.core.reading import normalised
+from batchd.core.reasons import ReasonCode
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job
 from batchd.spool.crossing import claim_across, finish_claim
@@ -33,6 +34,8 @@ Pause = Callable[[], None]  #: called now and then in long work; raises when it 
 
 class InputChanged(BatchdError):
     """The dropped file is not the one that was read; the job waits until it is again."""
+
+    reason = ReasonCode.INPUT_CHANGED
 
 
 class Work:

@@ -19,7 +19,7 @@ from batchd.core.reasons import ReasonCode
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.bulletin import post_inbox
-from batchd.spool.inbox import Found, look
+from batchd.spool.inbox import Found, look, may_be_read
 from batchd.spool.signature import open_plain, signature
 
 log = structlog.get_logger()
@@ -120,7 +120,10 @@ def _take_one(file: Found, job: str, services: Services) -> None:
             raise
         seconds = services.settling.put_off(file.path, services.clock.monotonic())
         name = shown(_name(file.path))
-        log.warning("claim.put_off", file=name, reason=str(error), again_in_seconds=seconds)
+        reason = ReasonCode.CANNOT_MOVE if may_be_read(file.path) else ReasonCode.NO_PERMISSION
+        log.warning(
+            "claim.put_off", file=name, reason=reason, text=str(error), again_in_seconds=seconds
+        )
 
 
 async def _list_unlisted(services: Services) -> int:

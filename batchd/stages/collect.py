@@ -147,7 +147,10 @@ async def _cut_up(shard: Shard, services: Services) -> None:
         shard=shard.id, again=shard.rows, uncounted=shard.rows, kept=0, failed=0
     )
     await services.ledger.record(collected, at=services.clock.now())
-    log.warning("shard.too_large", job=shard.job, shard=shard.id, reason=shard.errors[0].message)
+    text = shard.errors[0].message
+    log.warning(
+        "shard.too_large", job=shard.job, shard=shard.id, reason=ReasonCode.NO_ROOM, text=text
+    )
 
 
 def _replaced_by(heir: Shard, other: Shard) -> bool:

@@ -73,7 +73,7 @@ async def _listed(open_shards: Mapping[str, Shard], services: Services) -> dict[
         try:
             page = await services.remote.list_batches(after=after)
         except RemoteRefused as refusal:
-            log.warning("poll.no_list", reason=str(refusal))  # some servers have none
+            log.warning("poll.no_list", text=str(refusal))  # some servers have none
             break
         seen |= {batch.id: batch for batch in page.batches if batch.id in open_shards}
         if len(seen) == len(open_shards) or not page.has_more or not page.batches:

@@ -211,7 +211,7 @@ async def _end(
     now = services.clock.now()
     refused = SubmitRefused(shard=shard.id, errors=(error,), due_at=now)
     await services.ledger.record(*before, refused, at=now)
-    log.warning("batch.refused", job=shard.job, shard=shard.id, reason=str(refusal))
+    log.warning("batch.refused", job=shard.job, shard=shard.id, text=str(refusal))
 
 
 async def _unavailable(shard: Shard, error: RemoteUnavailable, services: Services) -> None:

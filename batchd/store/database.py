@@ -109,7 +109,7 @@ class Database:
                 result = await self._run(work)
             except LedgerBusy as busy:
                 if tries % _SAY_EVERY == 0:
-                    log.warning("ledger.locked", reason=f"{busy.filename} is {busy.strerror}")
+                    log.warning("ledger.locked", text=f"{busy.filename} is {busy.strerror}")
                 tries += 1
                 await checkpoint()  # a stopping daemon may give up here
             else:
@@ -141,7 +141,7 @@ class Database:
     def _lose(self, gone: LedgerGone) -> None:
         if self.lost is None:
             self.lost = gone
-            log.error("ledger.gone", file=gone.filename, reason=gone.strerror)
+            log.error("ledger.gone", file=gone.filename, text=gone.strerror)
             self.is_lost.set()
 
 

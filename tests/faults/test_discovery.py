@@ -115,7 +115,7 @@ def test_without_inotify_the_inbox_is_scanned_and_the_log_says_how_to_mend_it(
     drop(root, "a.jsonl", requests(2))
     wait_for_folders(processes, root, "a")
     told = processes.wait_for_event(daemon, "watcher.lost", level="warning")
-    assert f"sysctl fs.inotify.{limit}=" in told["reason"]
+    assert f"sysctl fs.inotify.{limit}=" in told["text"]
     assert len(daemon.events("watcher.lost", level="warning")) == 1
     assert daemon.stop() == 0
 

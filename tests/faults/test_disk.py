@@ -166,7 +166,7 @@ def test_a_write_that_may_not_have_reached_the_disk_is_made_anew(processes, tmp_
 
         def is_told() -> bool:
             delays = daemon.events("collect.delayed") + daemon.events("stage.failed")
-            return any(told in event["reason"] for event in delays)
+            return any(told in event["text"] for event in delays)
 
         processes.wait(is_told, what="a delay that says so")
         assert delivered(root) == {}

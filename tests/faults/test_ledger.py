@@ -71,7 +71,7 @@ def test_a_transaction_goes_on_when_the_holder_lets_go(processes: Processes, tmp
     with locker(database_of(root)) as pid:
         drop(root, "a.jsonl", requests(3))
         locked = processes.wait_for_event(daemon, "ledger.locked")
-        assert f"(process {pid})" in locked["reason"]
+        assert f"(process {pid})" in locked["text"]
     processes.wait(lambda: delivered(root), what="delivery")
     assert daemon.events("ledger.free")
     assert daemon.stop() == 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,12 +13,10 @@ from batchd.control.presence import Presence
 from batchd.core.reasons import Reason
 from batchd.runtime.services import Services
 from batchd.spool.bulletin import inbox_seen
-from batchd.spool.folders import Folders
 from batchd.stages import claim
 from tests.control.asking import ask
 from tests.houses import drop, live, open_services, read_receipt, request, requests, turn
-
-NOBODY = 65534
+from tests.nobody import as_nobody
 
 
 def line(custom_id: str, *, text: str = "hello") -> bytes:
@@ -92,19 +88,8 @@ async def as_ordinary_user() -> AsyncIterator[Path]:
         async with open_services(Path(folder) / "before") as services:
             drop(Path(folder) / "before", "a.jsonl", requests(1))
             await live(services, deliveries=1)
-        shutil.rmtree(Path(folder) / "before")
-        root = Path(folder)
-        Folders(root).prepare()
-        if os.getuid() != 0:
-            yield root
-            return
-        for path in (root, *root.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-        try:
-            yield root
-        finally:
-            os.seteuid(0)
+    with as_nobody() as root:
+        yield root
 
 
 async def live_until(services: Services, *, folders_there: int) -> list[Path]:

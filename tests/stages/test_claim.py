@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from batchd.core.model import JobState
-from batchd.spool.folders import Folders
 from batchd.stages import claim
 from tests.fakes.clock import FakeClock
 from tests.houses import drop, open_services, request
-
-NOBODY = 65534
+from tests.nobody import NOBODY, as_nobody
 
 
 async def claimed(services) -> list[bytes]:
@@ -155,24 +149,6 @@ async def test_an_inbox_that_is_gone_is_an_error_of_the_disk_and_a_new_one_is_se
             await claim.run_once(services)
         drop(tmp_path, "a.jsonl", [request("a")])
         assert await settle_and_claim(services) == 1
-
-
-@contextmanager
-def as_nobody() -> Iterator[Path]:
-    """A folder of an ordinary user's, as that user: root may read and rename everything."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        Folders(root).prepare()
-        if os.getuid() != 0:
-            yield root
-            return
-        for path in (root, *root.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
-        os.seteuid(NOBODY)
-        try:
-            yield root
-        finally:
-            os.seteuid(0)
 
 
 async def test_a_file_that_may_not_be_read_stays_in_the_inbox_and_keeps_nobody_out():

@@ -43,6 +43,12 @@ class OpenAI(Section, frozen=True):
     api_key_file: Path | None = None
     timeout_seconds: float = 60.0
     stall_seconds: float = 60.0
+    purpose: str = "batch"
+    completion_window: str = limits.COMPLETION_WINDOW
+    endpoint_prefixes: tuple[str, ...] = ("/v1",)
+    metadata: bool = True
+    keep_files_days: float = 7.0
+    delete_files: bool = False
 
 
 class Batches(Section, frozen=True):
@@ -50,8 +56,13 @@ class Batches(Section, frozen=True):
 
     max_requests: int = limits.MAX_REQUESTS
     max_bytes: int = limits.MAX_BYTES
+    max_inputs: int = limits.MAX_INPUTS
+    max_output_bytes: int = 200_000_000
     max_open: int = 100
+    max_per_hour: int = limits.MAX_PER_HOUR
+    count_tokens: str = "auto"
     enqueued_tokens: dict[str, int] = {}
+    enqueued_embeddings: int = limits.ENQUEUED_EMBEDDINGS
     doubt_seconds: float = 60.0
     poll_min_seconds: float = 15.0
     poll_max_seconds: float = 300.0
@@ -61,6 +72,7 @@ class Retries(Section, frozen=True):
     """What is tried again."""
 
     max_attempts: int = 3
+    on_truncated: str = "keep"
 
 
 class Results(Section, frozen=True):
@@ -73,6 +85,25 @@ class Jobs(Section, frozen=True):
     """What is kept of a job once it is delivered."""
 
     keep_days: float = 1.0
+    history_days: float = 90.0
+    deadline_hours: float | None = None
+
+
+class Budget(Section, frozen=True):
+    """What may be spent, in US dollars, before somebody is asked."""
+
+    per_job: float | None = None
+    per_day: float | None = None
+    per_month: float | None = None
+    output_tokens: int = 500
+
+
+class Prices(Section, frozen=True):
+    """Own prices by model: US dollars per million tokens, as they are billed in batches."""
+
+    input: dict[str, float] = {}
+    cached: dict[str, float] = {}
+    output: dict[str, float] = {}
 
 
 class Daemon(Section, frozen=True):
@@ -100,5 +131,7 @@ class Settings(Section, frozen=True):
     retries: Retries = Retries()
     results: Results = Results()
     jobs: Jobs = Jobs()
+    budget: Budget = Budget()
+    prices: Prices = Prices()
     daemon: Daemon = Daemon()
     logging: Logging = Logging()

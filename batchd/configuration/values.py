@@ -19,6 +19,8 @@ CHOICES = {
     "logging.level": ("debug", "info", "warning", "error"),
     "inbox.identical": ("join", "run"),
     "logging.format": ("auto", "console", "json"),
+    "batches.count_tokens": ("auto", "bytes", "exact"),
+    "retries.on_truncated": ("keep", "fail"),
 }
 #: Waiting that may be switched off. Everything else would spin, hang or never end with 0.
 MAY_BE_ZERO = frozenset(
@@ -29,6 +31,7 @@ MAY_BE_ZERO = frozenset(
         "inbox.cut_grace_seconds",
         "batches.doubt_seconds",
         "jobs.keep_days",
+        "openai.keep_files_days",
         "daemon.grace_seconds",
     }
 )
@@ -176,18 +179,27 @@ _PLAIN: dict[Any, tuple[str, Convert]] = {
 }
 
 
-def _entry(name: str, given: Given) -> dict[str, int]:
+_BY_MODEL: dict[Any, tuple[str, Convert]] = {
+    int: _PLAIN[int],
+    float: ("a number from 0 to 1,000,000,000", _number),
+}
+_EXAMPLES = {int: "200000", float: "0.15"}
+
+
+def _entry(name: str, given: Given) -> dict[str, Any]:
     """One entry of a table by model."""
+    kind, example = get_args(TYPES[name])[1], _EXAMPLES[get_args(TYPES[name])[1]]
     keys = given.path[2:]
     if len(keys) > 1:  # gpt-4.1 = 5 is to TOML a table gpt-4 with a 1 in it
         raise ValueError(f'{name}: a name with a dot needs quotes: "{".".join(keys)}"')
     if not keys and given.value == {}:
         return {}
     if not keys:
-        raise ValueError(f'{name} must be a table by model, such as {{"gpt-4o-mini" = 200000}}')
-    value = _whole(given.value)
+        raise ValueError(f'{name} must be a table by model, such as {{"gpt-4o-mini" = {example}}}')
+    must_be, convert = _BY_MODEL[kind]
+    value = convert(given.value)
     if value is None:
-        must_be, shown = _PLAIN[int][0], _shown(given.value)
+        shown = _shown(given.value)
         raise ValueError(f'{name}."{keys[0]}" must be {must_be}, not {shown}')
     return {keys[0]: value}
 

@@ -50,7 +50,7 @@ test: $(VENV)/.batchd-dev
 # minutes of everything at once. ARGS="--files 50 --seconds 120 --kills 40 --seed 7" makes it
 # another size, and repeats one.
 soak: $(VENV)/.batchd-dev
-	@BATCHD_MATRIX_ROUNDS=200 BATCHD_MATRIX_KILLS=10 $(PY) -m pytest -v tests/soak/test_matrix.py
+	@BATCHD_MATRIX_ROUNDS=200 BATCHD_MATRIX_KILLS=10 $(PY) -m pytest -v tests/faults/test_matrix.py
 	@$(PY) -m tests.soak $(ARGS)
 
 check: lint test

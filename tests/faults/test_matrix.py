@@ -17,8 +17,8 @@ import pytest
 import structlog
 
 from tests.acceptance.processes import processes_in
-from tests.soak.matrix import FAULTS, Rounds
-from tests.soak.points import POINTS, killed_at
+from tests.faults.matrix import FAULTS, Rounds
+from tests.faults.points import POINTS, killed_at
 
 ROUNDS = int(os.environ.get("BATCHD_MATRIX_ROUNDS", "4"))
 KILLS = int(os.environ.get("BATCHD_MATRIX_KILLS", "0"))  #: of the real daemon, at each point
@@ -40,7 +40,7 @@ def rounds() -> Iterator[Rounds]:
 async def test_killed_at_this_point_the_next_start_finishes_as_if_nothing_had_been(
     number: int, rounds: Rounds
 ):
-    """F13 to F28."""
+    """F13, F14, F15, F16, F17, F18, F19, F20, F21, F22, F23, F24, F25, F26, F27, F28: in-process."""
     chance, died, lives = random.Random(f"{SEED} {number}"), 0, 0
     while died < ROUNDS:
         # Now and then a life has fewer such places than the undisturbed one, and ends by itself.
@@ -54,7 +54,7 @@ async def test_killed_at_this_point_the_next_start_finishes_as_if_nothing_had_be
 def test_the_real_daemon_killed_around_this_point_finishes_at_the_next_start(
     number: int, tmp_path: Path
 ):
-    """F13 to F28."""
+    """F13, F14, F15, F16, F17, F18, F19, F20, F21, F22, F23, F24, F25, F26, F27, F28: from outside."""
     chance = random.Random(f"{SEED} real {number}")
     for turn in range(KILLS or 1):
         folder = tmp_path / f"round-{turn}"

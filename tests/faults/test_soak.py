@@ -20,7 +20,7 @@ pytestmark = pytest.mark.processes
 
 
 def test_killed_again_and_again_every_file_becomes_one_folder_and_nothing_is_paid_twice(tmp_path):
-    """And the account that says so would notice otherwise."""
+    """F30: and the account that says so would notice otherwise."""
     seed = int(os.environ.get("BATCHD_TEST_SEED") or random.randrange(1_000_000))
     # The seed is shown when it fails; BATCHD_TEST_SEED repeats its files and its moments.
     with soaked(Size(files=30, seconds=40, kills=15, seed=seed), print) as soaking:

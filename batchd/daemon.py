@@ -61,12 +61,7 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
         folders.prepare()
         if crossed := folders.crossed():
             log.warning("folders.crossed", between=[str(folder) for folder in crossed])
-        remote = OpenAIBatches(
-            base_url=base_url,
-            api_key=api_key,
-            timeout_seconds=settings.openai.timeout_seconds,
-            stall_seconds=settings.openai.stall_seconds,
-        )
+        remote = OpenAIBatches(settings.openai, base_url=base_url, api_key=api_key)
         calm = Circuit(remote, monotonic=clock.monotonic)
         async with open_house(settings, folders, remote=calm, clock=clock) as services:
             now = clock.now()

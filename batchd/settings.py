@@ -50,6 +50,14 @@ class OpenAI(Section, frozen=True):
     keep_files_days: float = 7.0
     delete_files: bool = False
 
+    @property
+    def keep_files_seconds(self) -> int | None:
+        """`keep_files_days` as the provider takes it; None says nothing about an expiry."""
+        if self.keep_files_days <= 0:
+            return None
+        seconds = round(self.keep_files_days * 86_400)
+        return min(max(seconds, limits.MIN_KEEP_SECONDS), limits.MAX_KEEP_SECONDS)
+
 
 class Batches(Section, frozen=True):
     """How a file becomes batches, and how they are looked after."""

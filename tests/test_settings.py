@@ -9,7 +9,7 @@ import pytest
 
 from batchd.configuration import load
 from batchd.configuration.values import DEFAULTS, TYPES
-from batchd.settings import Settings
+from batchd.settings import OpenAI, Settings
 
 FILE = Path(__file__).parent.parent / "config" / "batchd.toml"
 UNSET = {name for name, default in DEFAULTS.items() if default is None}
@@ -52,3 +52,10 @@ def test_every_setting_is_explained_above_it(name):
     above = lines[at - 1]
 
     assert above.startswith("# ") or key == "poll_max_seconds"  # shares its sentence with poll_min
+
+
+@pytest.mark.parametrize(
+    ("days", "seconds"), [(7.0, 604_800), (0.0, None), (0.001, 3_600), (365.0, 2_592_000)]
+)
+def test_files_are_kept_as_long_as_the_provider_can_be_told(days: float, seconds: int | None):
+    assert OpenAI(keep_files_days=days).keep_files_seconds == seconds

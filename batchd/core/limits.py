@@ -12,6 +12,7 @@ MAX_PER_HOUR = 2_000  # batches created; guide, "Rate limits", in force since 20
 ENQUEUED_EMBEDDINGS = 1_000_000  # embedding requests enqueued at once; help centre, "Batch API FAQ"
 MIN_KEEP_SECONDS, MAX_KEEP_SECONDS = 3_600, 2_592_000  # `expires_after`; SDK, files and batches
 LIST_PAGE = 100  # the largest page of GET /batches; more is refused
+FILES_PAGE = 1_000  # of GET /files; 10,000 are allowed, and would be 3 MB of JSON in one go
 COMPLETION_WINDOW = "24h"  # the only value of the SDK's Literal
 METADATA_PAIRS, METADATA_KEY, METADATA_VALUE = 16, 64, 512  # "Create batch", `metadata`
 

@@ -109,3 +109,22 @@ class BatchOrder:
     endpoint: str
     completion_window: str
     metadata: Mapping[str, str]  #: root, job and shard: how a lost batch is found again
+    output_expires_seconds: int | None = None  #: None says nothing: the provider's own habit
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file that the provider keeps for us."""
+
+    id: str
+    name: str
+    bytes: int | None = None  #: None where the provider doesn't say
+    created_at: float | None = None  #: seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """One page of the provider's list of uploaded files."""
+
+    files: tuple[RemoteFile, ...]
+    has_more: bool

@@ -40,12 +40,7 @@ async def _run(
     folders = Folders(settings.folders.root.resolve())
     must_be_local(folders.var)
     with folders.locked():
-        remote = OpenAIBatches(
-            base_url=base_url,
-            api_key=api_key,
-            timeout_seconds=settings.openai.timeout_seconds,
-            stall_seconds=settings.openai.stall_seconds,
-        )
+        remote = OpenAIBatches(settings.openai, base_url=base_url, api_key=api_key)
         try:
             return await Recovery(folders, settings, remote, SystemClock(), wish, tell).run()
         finally:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from batchd.core.model import Batch, BatchOrder, BatchPage
+from batchd.core.model import Batch, BatchOrder, BatchPage, FilePage
 
 
 class Remote(Protocol):
@@ -25,7 +25,8 @@ class Remote(Protocol):
     async def upload(self, path: Path, *, name: str) -> str:
         """Upload `path` under the file name `name`; return the file's id. Memory stays flat.
 
-        Repeating it is litter, not money, so the client may retry by itself.
+        Repeating it is litter, not money, so the client may retry by itself. The provider removes
+        it by itself after `openai.keep_files_days`.
         Gives up when no byte moved for `openai.stall_seconds`, however large the file.
         """
         ...
@@ -44,6 +45,25 @@ class Remote(Protocol):
 
     async def retrieve_batch(self, batch_id: str) -> Batch:
         """One batch. An unknown id is `RemoteRefused` with status 404."""
+        ...
+
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        """Ask the provider to stop a batch; return it as it is then. Saying it twice is nothing new.
+
+        What was executed is kept, and may take minutes to come together (*cancelling*). A batch
+        that is over already comes back as it is. An unknown id is `RemoteRefused` with status 404.
+        """
+        ...
+
+    async def list_files(self, *, after: str | None = None) -> FilePage:
+        """One page of what was uploaded for batches, the page after file `after`, newest first.
+
+        For what nobody remembers: an upload whose answer was lost is known by its name here.
+        """
+        ...
+
+    async def delete_file(self, file_id: str) -> bool:
+        """Remove a file at the provider; False where it was gone already. For ever: no way back."""
         ...
 
     async def file_exists(self, file_id: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from batchd.core.errors import RemoteError, RemoteUnavailable
-from batchd.core.model import Batch, BatchOrder, BatchPage
+from batchd.core.model import Batch, BatchOrder, BatchPage, FilePage
 from batchd.core.pacing import circuit_rest
 from batchd.core.reasons import ReasonCode
 from batchd.remote.api import Remote
@@ -55,6 +55,21 @@ class Circuit:
         """See `Remote`."""
         with self._watched():
             return await self._remote.retrieve_batch(batch_id)
+
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        """See `Remote`."""
+        with self._watched():
+            return await self._remote.cancel_batch(batch_id)
+
+    async def list_files(self, *, after: str | None = None) -> FilePage:
+        """See `Remote`."""
+        with self._watched():
+            return await self._remote.list_files(after=after)
+
+    async def delete_file(self, file_id: str) -> bool:
+        """See `Remote`."""
+        with self._watched():
+            return await self._remote.delete_file(file_id)
 
     async def file_exists(self, file_id: str) -> bool:
         """See `Remote`."""

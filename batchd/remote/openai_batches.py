@@ -16,12 +16,13 @@ import anyio
 import httpx2
 from openai import AsyncOpenAI, omit
 
-from batchd.core.errors import ConfigError, RemoteRefused
-from batchd.core.limits import LIST_PAGE
-from batchd.core.model import Batch, BatchOrder, BatchPage
+from batchd.core.errors import ConfigError, RemoteRefused, RemoteUnavailable
+from batchd.core.limits import FILES_PAGE, LIST_PAGE
+from batchd.core.model import Batch, BatchOrder, BatchPage, FilePage
 from batchd.remote import transfers
 from batchd.remote.failures import named_by_who_must_act, not_the_api
-from batchd.remote.translating import batch_from, decoded, is_batch, page_from
+from batchd.remote.translating import batch_from, decoded, file_page_from, is_batch, page_from
+from batchd.settings import OpenAI
 
 LONGEST_CONNECT = 10.0  # seconds; a server that takes longer to say hello is down
 
@@ -40,16 +41,15 @@ class _Raw(Protocol):
 class OpenAIBatches:
     """The Batch API of OpenAI, and of every server that speaks it."""
 
-    def __init__(
-        self, *, base_url: str | None, api_key: str, timeout_seconds: float, stall_seconds: float
-    ) -> None:
+    def __init__(self, settings: OpenAI, *, base_url: str | None, api_key: str) -> None:
         """`base_url` None is `OPENAI_BASE_URL`, or OpenAI's own address. Nothing is sent yet."""
         self._key = _checked_key(api_key)
-        self._timeout_seconds = timeout_seconds
+        self._settings = settings
+        timeout_seconds = settings.timeout_seconds
         # Shorter than the call as a whole, so that "never connected" (nothing happened) is told
         # apart from "no answer" (who knows).
         connect = min(LONGEST_CONNECT, timeout_seconds / 2)
-        self._transfer_patience = httpx2.Timeout(stall_seconds, connect=connect)
+        self._transfer_patience = httpx2.Timeout(settings.stall_seconds, connect=connect)
         self._client = AsyncOpenAI(
             base_url=_checked_url(base_url),
             api_key=self._key,
@@ -61,7 +61,9 @@ class OpenAIBatches:
         """Upload a file for batches; gives up when no byte moved for `stall_seconds`."""
         patience = self._transfer_patience
         with self._ours("upload file"):
-            return await transfers.send(self._client, path, name=name, patience=patience)
+            return await transfers.send(
+                self._client, path, name=name, settings=self._settings, patience=patience
+            )
 
     async def create_batch(self, order: BatchOrder) -> Batch:
         """Sent exactly once. Whatever is not surely a "no" leaves the caller in doubt."""
@@ -72,7 +74,8 @@ class OpenAIBatches:
                 # Another server may know other endpoints and windows than the SDK's Literals.
                 endpoint=cast("Any", order.endpoint),
                 completion_window=cast("Any", order.completion_window),
-                metadata=dict(order.metadata),
+                metadata=dict(order.metadata) if self._settings.metadata else omit,
+                output_expires_after=transfers.lifetime(order.output_expires_seconds),
             ),
         )
         return _batch_in(answer, doing="create batch")
@@ -93,6 +96,44 @@ class OpenAIBatches:
         doing = f"look at batch {batch_id}"
         answer = await self._ask(doing, self._client.batches.with_raw_response.retrieve(batch_id))
         return _batch_in(answer, doing=doing)
+
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        """Ask for the end of a batch. "Too late" (409, reference B.4) is an answer, not an error."""
+        doing = f"cancel batch {batch_id}"
+        try:
+            call = self._client.batches.with_raw_response.cancel(batch_id)
+            return _batch_in(await self._ask(doing, call), doing=doing)
+        except RemoteUnavailable as error:
+            if error.status != 409:
+                raise
+        return await self.retrieve_batch(batch_id)
+
+    async def list_files(self, *, after: str | None = None) -> FilePage:
+        """One page of what was uploaded under `openai.purpose`."""
+        answer = await self._ask(
+            "list files",
+            self._client.files.with_raw_response.list(
+                purpose=self._settings.purpose, limit=FILES_PAGE, order="desc", after=after or omit
+            ),
+        )
+        page = file_page_from(decoded(answer.content))
+        if page is None:
+            raise not_the_api(answer, doing="list files", wanted="list of files")
+        return page
+
+    async def delete_file(self, file_id: str) -> bool:
+        """Remove a file; what is not there can't be removed, and that is as good."""
+        doing = f"delete file {file_id}"
+        try:
+            answer = await self._ask(doing, self._client.files.with_raw_response.delete(file_id))
+        except RemoteRefused as refused:
+            if refused.status == 404:
+                return False
+            raise
+        said = decoded(answer.content)
+        if not isinstance(said, Mapping) or said.get("deleted") is False:
+            raise not_the_api(answer, doing=doing, wanted="word of a deletion")
+        return True
 
     async def file_exists(self, file_id: str) -> bool:
         """Whether the provider still has the file."""
@@ -121,7 +162,7 @@ class OpenAIBatches:
         """A call other than a transfer. Its limit is a total: httpx2's are per phase, and a server
         that drips a byte a second would outlast them all (and the time after which a doubt is
         settled is counted from this limit)."""
-        with self._ours(doing), anyio.fail_after(self._timeout_seconds):
+        with self._ours(doing), anyio.fail_after(self._settings.timeout_seconds):
             return (await call).http_response
 
     def _ours(self, doing: str) -> AbstractContextManager[None]:

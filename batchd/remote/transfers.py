@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import httpx2
 import openai
 from anyio import to_thread
+from openai import omit
 
 from batchd.core.errors import RemoteUnavailable
 from batchd.remote.failures import clean, not_the_api
 from batchd.remote.translating import decoded
+from batchd.settings import OpenAI
 
 CHUNK = 1024 * 1024  # bytes per hand-over to the writing thread
 #: A server (or a proxy that swallowed the file whole) looks through an upload before it answers.
@@ -26,7 +29,12 @@ NO_SIZE_STATUSES = (404, 405, 501)  # a server that serves a file, but knows not
 
 
 async def send(
-    client: openai.AsyncOpenAI, path: Path, *, name: str, patience: httpx2.Timeout
+    client: openai.AsyncOpenAI,
+    path: Path,
+    *,
+    name: str,
+    settings: OpenAI,
+    patience: httpx2.Timeout,
 ) -> str:
     """Upload `path` for batches; return the file's id.
 
@@ -37,13 +45,19 @@ async def send(
         size = (await anyio.Path(path).stat()).st_size
         answer = await client.files.with_raw_response.create(
             file=(name, file.wrapped, "application/jsonl"),
-            purpose="batch",
+            purpose=cast("Any", settings.purpose),  # others know words that the SDK's Literal lacks
+            expires_after=lifetime(settings.keep_files_seconds),
             timeout=_patience_for(size, patience),
         )
     file_id = _member(answer.http_response, "id")
     if not isinstance(file_id, str) or not file_id:
         raise not_the_api(answer.http_response, doing="upload file", wanted="file")
     return file_id
+
+
+def lifetime(seconds: int | None) -> Any:
+    """`expires_after` and its like, as the API wants it; nothing at all where nothing is said."""
+    return omit if seconds is None else {"anchor": "created_at", "seconds": seconds}
 
 
 async def fetch(

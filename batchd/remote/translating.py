@@ -11,7 +11,15 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from batchd.core.model import Batch, BatchError, BatchPage, BatchStatus, Counts
+from batchd.core.model import (
+    Batch,
+    BatchError,
+    BatchPage,
+    BatchStatus,
+    Counts,
+    FilePage,
+    RemoteFile,
+)
 
 #: Spellings of other servers (reference J.4).
 SPELLINGS = {
@@ -60,13 +68,20 @@ def page_from(data: object) -> BatchPage | None:
     An entry without an id is of no use to anybody and is left out; one without a status is kept:
     leaving it out could make a batch in doubt look as if it were not there, and be bought twice.
     """
-    if not isinstance(data, Mapping) or not isinstance(data.get("data"), list):
+    listed = _listed(data)
+    if listed is None:
         return None
-    entries = [entry for entry in data["data"] if isinstance(entry, Mapping) and _text(entry, "id")]
-    return BatchPage(
-        tuple(batch_from(entry) for entry in entries),
-        has_more=data.get("has_more") is True and bool(entries),
-    )
+    entries, has_more = listed
+    return BatchPage(tuple(batch_from(entry) for entry in entries), has_more=has_more)
+
+
+def file_page_from(data: object) -> FilePage | None:
+    """One page of the list of files; None when this is no page."""
+    listed = _listed(data)
+    if listed is None:
+        return None
+    entries, has_more = listed
+    return FilePage(tuple(_file_from(entry) for entry in entries), has_more=has_more)
 
 
 def status_from(raw: str) -> BatchStatus:
@@ -107,6 +122,23 @@ def metadata_from(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         return {}
     return {str(key): str(item) for key, item in value.items() if item is not None}
+
+
+def _file_from(entry: Mapping[str, object]) -> RemoteFile:
+    return RemoteFile(
+        id=_text(entry, "id") or "",
+        name=_text(entry, "filename") or "",
+        bytes=_whole(entry.get("bytes")),
+        created_at=seconds_from(entry.get("created_at")),
+    )
+
+
+def _listed(data: object) -> tuple[list[Mapping[str, object]], bool] | None:
+    """The entries of a page that have an id, and whether there is another page behind it."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("data"), list):
+        return None
+    entries = [entry for entry in data["data"] if isinstance(entry, Mapping) and _text(entry, "id")]
+    return entries, data.get("has_more") is True and bool(entries)
 
 
 def _errors_from(value: object) -> list[BatchError]:

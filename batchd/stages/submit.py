@@ -107,7 +107,7 @@ async def _submit(planned: Shard, services: Services) -> None:
         await _defer(shard, reason, error, services)
         raise
     total = len(await services.ledger.shards_of(job.id))
-    order = _order(shard, job, file_id, total=total, root=services.ledger.root)
+    order = _order(shard, job, file_id, services, total=total)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
     started = _started(shard, services)
     await services.ledger.record(started, at=services.clock.now())
@@ -156,20 +156,21 @@ def _file_of(shard: Shard, job: Job, services: Services) -> Path:
     return path
 
 
-def _order(shard: Shard, job: Job, file_id: str, *, total: int, root: str) -> BatchOrder:
+def _order(shard: Shard, job: Job, file_id: str, services: Services, *, total: int) -> BatchOrder:
     """Say in the metadata whose batch it is: how it is found again, by us and by people."""
     place = f", shard {shard.number} of {total}"
     name = shown(job.name)[: limits.METADATA_VALUE - len(place)]
     return BatchOrder(
         input_file_id=file_id,
         endpoint=shard.endpoint,
-        completion_window=limits.COMPLETION_WINDOW,
+        completion_window=services.settings.openai.completion_window,
         metadata={
-            "batchd_root": root,
+            "batchd_root": services.ledger.root,
             "batchd_job": shard.job,
             "batchd_shard": shard.id,
             "description": name + place,
         },
+        output_expires_seconds=services.settings.openai.keep_files_seconds,
     )
 
 

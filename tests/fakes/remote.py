@@ -8,6 +8,7 @@ saw is read afterwards (`opened`, `uploads`, `executions`, `calls`).
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +18,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from batchd.core.errors import RemoteDenied, RemoteError, RemoteRefused, RemoteUnavailable
-from batchd.core.limits import COMPLETION_WINDOW, ENDPOINTS, LIST_PAGE, METADATA_PAIRS
-from batchd.core.model import Batch, BatchError, BatchOrder, BatchPage, BatchStatus, Counts
+from batchd.core.limits import (
+    COMPLETION_WINDOW,
+    ENDPOINTS,
+    FILES_PAGE,
+    LIST_PAGE,
+    MAX_KEEP_SECONDS,
+    METADATA_PAIRS,
+    MIN_KEEP_SECONDS,
+)
+from batchd.core.model import (
+    Batch,
+    BatchError,
+    BatchOrder,
+    BatchPage,
+    BatchStatus,
+    Counts,
+    FilePage,
+    RemoteFile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -89,6 +107,9 @@ class Kept:
 
     name: str
     content: bytes = field(repr=False)
+    purpose: str = "batch"
+    created_at: float = 0.0
+    expires_at: float = math.inf
 
 
 def answer_for(request: Request) -> tuple[int, dict[str, Any]]:
@@ -102,6 +123,9 @@ class FakeRemote:
     def __init__(self, clock: HasNow) -> None:
         self._clock = clock
         self.batch_seconds = 10.0  #: from creation to completion, for batches still open too
+        self.cancel_seconds = 2.0  #: from the wish to cancel a batch to its end
+        self.keep_seconds: int | None = None  #: uploads expire after so long
+        self.windows: tuple[str, ...] = (COMPLETION_WINDOW,)  #: the completion windows it offers
         self.listing_lag_seconds = 0.0  #: how long a batch is missing from the list
         self.denied: RemoteDenied | None = None  #: while set, every call is denied with it
         self.answers: Callable[[Request], tuple[int, dict[str, Any]]] = answer_for
@@ -111,7 +135,9 @@ class FakeRemote:
         self.calls: Counter[str] = Counter()  #: by method, refused and lost ones included
         self.uploads: list[tuple[str, bytes]] = []
         self.opened: list[tuple[str | None, str]] = []  #: (metadata "batchd_shard", batch id)
+        self.orders: list[BatchOrder] = []  #: as they came, of the batches in `opened`
         self.files: dict[str, Kept] = {}
+        self.deleted: list[str] = []  #: the ids of files that were removed on request
         self.closed = False
 
         self._batches: dict[str, Made] = {}
@@ -167,8 +193,8 @@ class FakeRemote:
         self.files.pop(id, None)
 
     async def effect(self, name: str, phase: Phase) -> None:
-        """Called before and after `upload`, `create_batch` and `download` act: a test's subclass
-        is killed here."""
+        """Called before and after a method that changes something here or there acts (uploads,
+        creations, cancellations, deletions, downloads): a test's subclass is killed here."""
 
     # What a test reads afterwards. --------------------------------------------------------------
 
@@ -193,12 +219,16 @@ class FakeRemote:
                 raise RemoteRefused("Invalid file format for Batch API. Must be .jsonl", status=400)
             file_id = f"file-{len(self.uploads) + 1:06}"
             self.uploads.append((name, content))
-            self.files[file_id] = Kept(name, content)
+            expires_at = self._clock.now() + (self.keep_seconds or MAX_KEEP_SECONDS)
+            self.files[file_id] = Kept(
+                name, content, created_at=self._clock.now(), expires_at=expires_at
+            )
         return file_id
 
     async def create_batch(self, order: BatchOrder) -> Batch:
         async with self._call("create_batch", acts=True):
-            _check(order)
+            _check(order, self.windows)
+            self.orders.append(order)
             made = Made(f"batch_{len(self.opened) + 1:06}", order, self._clock.now())
             if self._fates:
                 made.fate = self._fates.popleft()
@@ -218,6 +248,26 @@ class FakeRemote:
                 raise _no_batch(batch_id)
             found = self._batches[batch_id].seen()
         return found
+
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        async with self._call("cancel_batch", acts=True):
+            if batch_id not in self._batches:
+                raise _no_batch(batch_id)
+            self._cancel(self._batches[batch_id])
+            cancelled = self._batches[batch_id].seen()
+        return cancelled
+
+    async def list_files(self, *, after: str | None = None) -> FilePage:
+        async with self._call("list_files"):
+            listed = self._listed_files(after)
+        return FilePage(tuple(listed[:FILES_PAGE]), has_more=len(listed) > FILES_PAGE)
+
+    async def delete_file(self, file_id: str) -> bool:
+        async with self._call("delete_file", acts=True):
+            gone = self.files.pop(file_id, None)
+            if gone:
+                self.deleted.append(file_id)
+        return gone is not None
 
     async def file_exists(self, file_id: str) -> bool:
         async with self._call("file_exists"):
@@ -268,6 +318,24 @@ class FakeRemote:
         made_by = self._clock.now() - self.listing_lag_seconds
         return [made.seen() for made in newest_first if made.created_at <= made_by]
 
+    def _listed_files(self, after: str | None) -> list[RemoteFile]:
+        """Newest first, and only what was uploaded."""
+        newest_first = [id for id, file in self.files.items() if file.purpose == "batch"][::-1]
+        if after is not None:
+            if after not in newest_first:
+                raise RemoteRefused(f"No such File object: {after}", status=404)
+            newest_first = newest_first[newest_first.index(after) + 1 :]
+        return [_file_seen(id, self.files[id]) for id in newest_first]
+
+    def _cancel(self, made: Made) -> None:
+        """What was executed by now is kept: time decides, as in the sandbox."""
+        if made.status.is_end or made.status is BatchStatus.CANCELLING:
+            return
+        passed = self._clock.now() - made.created_at
+        done = passed / self.batch_seconds if self.batch_seconds else 1.0
+        made.fate = Fate(BatchStatus.CANCELLED, min(done, 1.0), passed + self.cancel_seconds)
+        made.status = BatchStatus.CANCELLING
+
     def _catch_up(self) -> None:
         """Let everything happen that should have happened by now, in its order."""
         for made in sorted(self._batches.values(), key=self._ends_at):
@@ -275,9 +343,14 @@ class FakeRemote:
                 continue
             if self._ends_at(made) <= self._clock.now():
                 self._end(made)
+            elif made.status is BatchStatus.CANCELLING:
+                continue
             elif made.created_at < self._clock.now():
                 made.status = BatchStatus.IN_PROGRESS
                 made.counts = Counts(total=len(self._lines(made)))
+        for id, file in list(self.files.items()):
+            if file.expires_at <= self._clock.now():
+                del self.files[id]
 
     def _ends_at(self, made: Made) -> float:
         wish = made.fate.after_seconds if made.fate else None
@@ -289,13 +362,15 @@ class FakeRemote:
 
     def _end(self, made: Made) -> None:
         fate = made.fate or (self._fates.popleft() if self._fates else Fate())
-        errors = fate.errors or tuple(self._mistakes(made))
+        was_cancelled = made.status is BatchStatus.CANCELLING
+        errors = () if was_cancelled else fate.errors or tuple(self._mistakes(made))
         made.ended_at = self._clock.now()
         if errors or fate.status is BatchStatus.FAILED:
             made.status, made.errors = BatchStatus.FAILED, errors
             return
         made.status = fate.status
-        self._answer(made, fate)
+        if made.counts.total or not was_cancelled:  # else it had not even been validated
+            self._answer(made, fate)
 
     def _mistakes(self, made: Made) -> Iterator[BatchError]:
         """The few that every provider finds; the sandbox knows them all."""
@@ -320,8 +395,8 @@ class FakeRemote:
         left = [_never_executed(made, request, fate.status) for request in requests[executed:]]
         good = [line for line in lines if line and line["response"]["status_code"] < 400]
         bad = [line for line in lines if line and line["response"]["status_code"] >= 400]
-        made.output_file_id = self._keep(f"{made.id}_output.jsonl", good)
-        made.error_file_id = self._keep(f"{made.id}_error.jsonl", bad + left)
+        made.output_file_id = self._keep(made, "output", good)
+        made.error_file_id = self._keep(made, "error", bad + left)
         # As at OpenAI: what expired or was cancelled is counted in `total` only (reference C.5).
         made.counts = Counts(len(requests), completed=len(good), failed=len(bad))
 
@@ -339,14 +414,20 @@ class FakeRemote:
         response = {"status_code": status, "request_id": f"req_{custom_id}", "body": body}
         return _line(made, custom_id, response=response)
 
-    def _keep(self, name: str, lines: list[dict[str, Any]]) -> str | None:
+    def _keep(self, made: Made, kind: str, lines: list[dict[str, Any]]) -> str | None:
         if not lines:
             return None
+        name, now = f"{made.id}_{kind}.jsonl", self._clock.now()
         random.Random(name).shuffle(lines)  # the order is nobody's to rely on (reference C.7)
         file_id = f"file-{name.removesuffix('.jsonl')}"
         content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-        self.files[file_id] = Kept(name, content)
+        lifetime = made.order.output_expires_seconds or MAX_KEEP_SECONDS
+        self.files[file_id] = Kept(name, content, "batch_output", now, now + lifetime)
         return file_id
+
+
+def _file_seen(id: str, file: Kept) -> RemoteFile:
+    return RemoteFile(id, file.name, len(file.content), file.created_at)
 
 
 def _lost(method: str) -> RemoteUnavailable:
@@ -357,11 +438,13 @@ def _no_batch(batch_id: str) -> RemoteRefused:
     return RemoteRefused(f"No batch found with id '{batch_id}'.", status=404)
 
 
-def _check(order: BatchOrder) -> None:
+def _check(order: BatchOrder, windows: tuple[str, ...]) -> None:
+    lifetime = order.output_expires_seconds or MAX_KEEP_SECONDS
     wrong = [
         ("endpoint", order.endpoint not in ENDPOINTS),
-        ("completion_window", order.completion_window != COMPLETION_WINDOW),
+        ("completion_window", order.completion_window not in windows),
         ("metadata", len(order.metadata) > METADATA_PAIRS),
+        ("output_expires_after", not MIN_KEEP_SECONDS <= lifetime <= MAX_KEEP_SECONDS),
     ]
     for param, is_wrong in wrong:
         if is_wrong:

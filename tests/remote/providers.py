@@ -7,8 +7,9 @@ and is asked for in each one's own vocabulary.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from batchd.remote.api import Remote
 from batchd.remote.openai_batches import OpenAIBatches
 from batchd.sandbox.options import Options
 from batchd.sandbox.serving import Sandbox, running_sandbox
+from batchd.settings import OpenAI
 from tests.fakes.remote import FakeRemote, Kept
 
 KEY = "batchd-conformance-key"
@@ -31,6 +33,14 @@ class Provider(Protocol):
 
     async def ended(self, batch_id: str) -> Batch:
         """The batch once it is over."""
+        ...
+
+    async def running(self, batch_id: str) -> Batch:
+        """The batch once some, but not all of its requests are answered."""
+        ...
+
+    def take_long(self) -> None:
+        """Let batches take long enough to be cancelled in the middle."""
         ...
 
     async def kept(self, content: bytes, tmp_path: Path) -> str:
@@ -81,6 +91,12 @@ class FakeProvider:
     async def ended(self, batch_id: str) -> Batch:
         self.clock.time += self.fake.batch_seconds
         return await self.remote.retrieve_batch(batch_id)
+
+    async def running(self, batch_id: str) -> Batch:
+        self.clock.time += self.fake.batch_seconds / 2
+        return await self.remote.retrieve_batch(batch_id)
+
+    def take_long(self) -> None: ...
 
     async def kept(self, content: bytes, tmp_path: Path) -> str:
         self.fake.files["file-kept"] = Kept("kept.jsonl", content)
@@ -142,9 +158,18 @@ class SandboxProvider:
         self._faulty_requests: list[dict[str, object]] = []
 
     async def ended(self, batch_id: str) -> Batch:
+        return await self._until(batch_id, lambda batch: batch.status.is_end)
+
+    async def running(self, batch_id: str) -> Batch:
+        return await self._until(batch_id, lambda batch: batch.counts.completed > 0)
+
+    def take_long(self) -> None:
+        self.sandbox.world.options = replace(self.sandbox.world.options, batch_seconds=2.0)
+
+    async def _until(self, batch_id: str, holds: Callable[[Batch], bool]) -> Batch:
         async with asyncio.timeout(10):
             batch = await self.remote.retrieve_batch(batch_id)
-            while not batch.status.is_end:
+            while not holds(batch):
                 await asyncio.sleep(0.01)  # polling is what the API offers
                 batch = await self.remote.retrieve_batch(batch_id)
         return batch
@@ -208,9 +233,8 @@ async def fake_provider() -> AsyncIterator[Provider]:
 async def sandbox_provider() -> AsyncIterator[Provider]:
     options = Options(api_key=KEY, batch_seconds=0.1, validate_seconds=0.02)
     async with running_sandbox(options) as sandbox:
-        client = OpenAIBatches(
-            base_url=sandbox.base_url, api_key=KEY, timeout_seconds=10.0, stall_seconds=10.0
-        )
+        settings = OpenAI(timeout_seconds=10.0, stall_seconds=10.0)
+        client = OpenAIBatches(settings, base_url=sandbox.base_url, api_key=KEY)
         try:
             yield SandboxProvider(sandbox, client)
         finally:

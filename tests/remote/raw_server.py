@@ -19,6 +19,7 @@ class RawServer:
     port: int = 0
     heads: list[str] = field(default_factory=list)  #: the head of every request, as it came
     bodies: list[int] = field(default_factory=list)  #: the length of every body
+    contents: list[bytes] = field(default_factory=list)  #: how every body begins
     over: asyncio.Event = field(default_factory=asyncio.Event)
     busy: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -42,7 +43,9 @@ class RawServer:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.heads.append(head)
-            self.bodies.append(await _swallow(reader, head))
+            length, start = await _swallow(reader, head)
+            self.bodies.append(length)
+            self.contents.append(start)
             answer = self.script[min(len(self.heads), len(self.script)) - 1]
             if isinstance(answer, bytes):
                 writer.write(answer)
@@ -55,12 +58,15 @@ class RawServer:
             writer.close()
 
 
-async def _swallow(reader: asyncio.StreamReader, head: str) -> int:
+async def _swallow(reader: asyncio.StreamReader, head: str) -> tuple[int, bytes]:
+    """The length of the body, and its first piece: an upload may be large."""
     found = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
     left = length = int(found[1]) if found else 0
+    start = b""
     while left:
-        left -= len(await reader.readexactly(min(left, 65_536)))
-    return length
+        piece = await reader.readexactly(min(left, 65_536))
+        start, left = start or piece, left - len(piece)
+    return length, start
 
 
 @asynccontextmanager

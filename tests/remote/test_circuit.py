@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchd.core.errors import RemoteRefused, RemoteUnavailable
+from batchd.core.model import BatchOrder, BatchStatus
 from batchd.remote.circuit import FAILURES, Circuit
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
@@ -79,3 +80,20 @@ async def test_a_refusal_is_an_answer_and_a_busy_server_is_not_down():
             with pytest.raises(type(error)):
                 await circuit.list_batches()
         assert not circuit.is_open
+
+
+async def test_every_call_goes_through_to_the_provider(tmp_path: Path):
+    circuit, remote, _ = a_circuit()
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    file_id = await circuit.upload(tmp_path / "a.jsonl", name="a.jsonl")
+    order = BatchOrder(file_id, "/v1/chat/completions", "24h", {})
+    batch = await circuit.create_batch(order)
+    assert (await circuit.retrieve_batch(batch.id)).id == batch.id
+    assert [seen.id for seen in (await circuit.list_batches()).batches] == [batch.id]
+    assert (await circuit.cancel_batch(batch.id)).status is BatchStatus.CANCELLING
+    assert [file.id for file in (await circuit.list_files()).files] == [file_id]
+    assert await circuit.download(file_id, tmp_path / "out") == 3
+    assert await circuit.delete_file(file_id)
+    assert not await circuit.file_exists(file_id)
+    await circuit.close()
+    assert remote.closed

@@ -220,6 +220,49 @@ async def test_a_bad_line_fails_the_batch_by_its_number(provider: Opened, tmp_pa
         assert ("invalid_url", 3) in [(error.code, error.line) for error in batch.errors]
 
 
+# Cancelling. -------------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_batch_has_what_was_finished_and_may_name_the_rest(
+    provider: Opened, tmp_path: Path
+):
+    names = {f"request-{number}" for number in range(40)}
+    async with provider() as p:
+        p.take_long()
+        batch = await p.remote.create_batch(
+            order(await uploaded(p, lines(*sorted(names)), tmp_path))
+        )
+        await p.running(batch.id)
+        asked = await p.remote.cancel_batch(batch.id)
+        assert asked.id == batch.id
+        assert asked.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED)
+        batch = await p.ended(batch.id)
+        assert batch.status is BatchStatus.CANCELLED
+        done = await answers(p, batch.output_file_id, tmp_path)
+        left = await answers(p, batch.error_file_id, tmp_path)
+        assert 0 < len(done) < len(names)
+        assert (done.keys() & left.keys(), done.keys() | left.keys()) == (set(), names)
+        assert all(line["error"]["code"] for line in left.values())
+
+
+async def test_a_batch_can_be_cancelled_twice_and_before_it_began(provider: Opened, tmp_path: Path):
+    async with provider() as p:
+        p.take_long()
+        batch = await p.remote.create_batch(order(await uploaded(p, lines("a"), tmp_path)))
+        for _ in range(2):
+            again = await p.remote.cancel_batch(batch.id)
+            assert again.status in (BatchStatus.CANCELLING, BatchStatus.CANCELLED)
+        over = await p.ended(batch.id)
+        assert (over.status, over.output_file_id) == (BatchStatus.CANCELLED, None)
+        assert (await p.remote.cancel_batch(batch.id)).status is BatchStatus.CANCELLED
+
+
+async def test_too_late_to_cancel_changes_nothing(provider: Opened, tmp_path: Path):
+    async with provider() as p:
+        batch = await ended(p, lines("a"), tmp_path)
+        assert await p.remote.cancel_batch(batch.id) == batch
+
+
 # Lists. ------------------------------------------------------------------------------------------
 
 
@@ -277,6 +320,9 @@ async def test_an_unknown_batch_is_a_refusal_with_404(provider: Opened):
         with pytest.raises(RemoteRefused) as caught:
             await p.remote.retrieve_batch("batch_nobody_made")
         assert caught.value.status == 404
+        with pytest.raises(RemoteRefused) as caught:
+            await p.remote.cancel_batch("batch_nobody_made")
+        assert caught.value.status == 404
 
 
 async def test_a_page_after_an_unknown_batch_is_a_refusal(provider: Opened):
@@ -309,6 +355,45 @@ async def test_missing_content_is_refused_with_404(provider: Opened, tmp_path: P
         with pytest.raises(RemoteRefused) as caught:
             await p.remote.download("file-nobody-uploaded", tmp_path / "out")
         assert caught.value.status == 404
+
+
+# Tidying. ----------------------------------------------------------------------------------------
+
+
+async def test_uploads_are_listed_newest_first_and_outputs_are_not(
+    provider: Opened, tmp_path: Path
+):
+    async with provider() as p:
+        made = [await uploaded(p, lines("a"), tmp_path) for _ in range(3)]
+        await p.ended((await p.remote.create_batch(order(made[0]))).id)
+        page = await p.remote.list_files()
+        assert ([file.id for file in page.files], page.has_more) == (made[::-1], False)
+        assert {(file.name, file.bytes) for file in page.files} == {
+            ("root-shard.jsonl", len(lines("a")))
+        }
+        assert all(file.created_at is not None for file in page.files)
+        after = await p.remote.list_files(after=made[1])
+        assert [file.id for file in after.files] == made[:1]
+
+
+async def test_a_deleted_file_is_gone_and_can_be_deleted_again(provider: Opened, tmp_path: Path):
+    async with provider() as p:
+        file_id, other = [await uploaded(p, lines("a"), tmp_path) for _ in range(2)]
+        assert await p.remote.delete_file(file_id)
+        assert not await p.remote.delete_file(file_id)
+        assert not await p.remote.file_exists(file_id)
+        assert [file.id for file in (await p.remote.list_files()).files] == [other]
+        with pytest.raises(RemoteRefused) as caught:
+            await p.remote.download(file_id, tmp_path / "out")
+        assert caught.value.status == 404
+
+
+async def test_the_files_of_a_batch_can_be_deleted(provider: Opened, tmp_path: Path):
+    async with provider() as p:
+        batch = await ended(p, lines("a"), tmp_path)
+        for file_id in (batch.input_file_id, batch.output_file_id):
+            assert await p.remote.delete_file(file_id or "")
+        assert (await p.remote.retrieve_batch(batch.id)).status is BatchStatus.COMPLETED
 
 
 # Files. ------------------------------------------------------------------------------------------
@@ -364,8 +449,9 @@ async def test_a_cut_download_is_unavailable_and_the_next_is_whole(
         {"endpoint": "/v1/nowhere"},
         {"completion_window": "1h"},
         {"metadata": {str(number): "" for number in range(17)}},
+        {"output_expires_seconds": 60},
     ],
-    ids=["endpoint", "window", "metadata"],
+    ids=["endpoint", "window", "metadata", "expiry"],
 )
 async def test_a_bad_order_is_refused_and_nothing_was_made(
     provider: Opened, wrong: dict[str, Any], tmp_path: Path
@@ -441,6 +527,9 @@ async def test_a_bad_key_is_denied_in_every_call(provider: Opened, tmp_path: Pat
             lambda: remote.create_batch(order(file_id)),
             lambda: remote.list_batches(),
             lambda: remote.retrieve_batch(batch.id),
+            lambda: remote.cancel_batch(batch.id),
+            lambda: remote.list_files(),
+            lambda: remote.delete_file(file_id),
             lambda: remote.file_exists(file_id),
             lambda: remote.download(file_id, tmp_path / "out"),
         ):

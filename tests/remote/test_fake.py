@@ -192,3 +192,29 @@ async def test_two_fakes_that_are_told_the_same_do_the_same(tmp_path):
         assert batch.output_file_id
         outputs.append(fake.files[batch.output_file_id].content)
     assert outputs[0] == outputs[1]
+
+
+async def test_what_was_uploaded_and_what_came_of_it_expire_by_the_clock(fake, clock, tmp_path):
+    fake.keep_seconds = 7200
+    (tmp_path / "requests").write_text(
+        json.dumps({"custom_id": "a", "url": URL, "body": {"model": "gpt-fake"}}) + "\n"
+    )
+    file_id = await fake.upload(tmp_path / "requests", name="a.jsonl")
+    order = BatchOrder(file_id, URL, "24h", {}, output_expires_seconds=3600)
+    batch = await later(fake, clock, await fake.create_batch(order))
+    output = batch.output_file_id or ""
+    assert (await fake.file_exists(file_id), await fake.file_exists(output)) == (True, True)
+    clock.time += 3600
+    assert (await fake.file_exists(file_id), await fake.file_exists(output)) == (True, False)
+    clock.time += 3600
+    assert (await fake.list_files()).files == ()
+
+
+async def test_a_cancelled_batch_ends_after_its_time_with_what_was_executed(fake, clock, tmp_path):
+    batch = await opened(fake, tmp_path, *"abcd")
+    await later(fake, clock, batch, 5.0)
+    assert (await fake.cancel_batch(batch.id)).status is BatchStatus.CANCELLING
+    assert (await later(fake, clock, batch, 1.9)).status is BatchStatus.CANCELLING
+    ended = await later(fake, clock, batch, 0.1)
+    assert (ended.status, ended.counts) == (BatchStatus.CANCELLED, Counts(4, 2, 0))
+    assert fake.executions == {"a": 1, "b": 1}

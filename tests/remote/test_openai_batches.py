@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from batchd.core.errors import ConfigError, RemoteDenied, RemoteRefused, RemoteUnavailable
+from batchd.core.model import BatchStatus, FilePage, RemoteFile
 from batchd.remote.openai_batches import OpenAIBatches
+from batchd.settings import OpenAI
 from tests.remote.raw_server import answer, hang, hang_up, head, serving
 from tests.remote.wire import BATCH, HTML, KEY, ORDER, client_of, in_pieces, talking
 
@@ -148,23 +151,88 @@ async def test_a_denial_shows_no_piece_of_the_key():
 @pytest.mark.parametrize("key", ["", "  ", "two words", "umläut", "line\nbreak"])
 def test_a_key_that_cannot_be_sent_is_the_operators(key):
     with pytest.raises(ConfigError):
-        OpenAIBatches(base_url=None, api_key=key, timeout_seconds=1, stall_seconds=1)
+        OpenAIBatches(OpenAI(), base_url=None, api_key=key)
 
 
 @pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http://[::1/v1"])
 def test_an_address_that_cannot_be_called_is_the_operators(url):
     with pytest.raises(ConfigError):
-        OpenAIBatches(base_url=url, api_key=KEY, timeout_seconds=1, stall_seconds=1)
+        OpenAIBatches(OpenAI(), base_url=url, api_key=KEY)
+
+
+async def test_what_is_created_carries_its_expiry_and_its_metadata():
+    order = replace(ORDER, output_expires_seconds=7200)
+    async with talking(answer(BATCH)) as (client, server):
+        await client.create_batch(order)
+        await client.create_batch(ORDER)
+    sent, plain = map(json.loads, server.contents)
+    assert sent["output_expires_after"] == {"anchor": "created_at", "seconds": 7200}
+    assert sent["metadata"] == {"batchd_shard": "s1"}
+    assert "output_expires_after" not in plain
+
+
+async def test_a_server_without_metadata_is_sent_none():
+    async with talking(answer(BATCH), metadata=False) as (client, server):
+        await client.create_batch(ORDER)
+    assert set(json.loads(server.contents[0])) == {
+        "input_file_id",
+        "endpoint",
+        "completion_window",
+    }
+
+
+# Stopping and removing. --------------------------------------------------------------------------
+
+
+async def test_too_late_to_cancel_is_the_batch_as_it_is_and_asked_only_once():
+    too_late = answer('{"error": {"message": "Cannot cancel"}}', status="409 Conflict")
+    over = answer(BATCH.replace("validating", "completed"))
+    async with talking(too_late, over) as (client, server):
+        assert (await client.cancel_batch("batch_1")).status is BatchStatus.COMPLETED
+    first_lines = [head.splitlines()[0].rpartition(" ")[0] for head in server.heads]
+    assert first_lines == ["POST /v1/batches/batch_1/cancel", "GET /v1/batches/batch_1"]
+
+
+async def test_a_cancellation_that_a_server_does_not_know_is_refused():
+    async with talking(answer("{}", status="405 Not Allowed")) as (client, _):
+        with pytest.raises(RemoteRefused):
+            await client.cancel_batch("batch_1")
+
+
+async def test_a_cancellation_without_an_answer_may_have_happened():
+    async with talking(hang_up) as (client, server):
+        with pytest.raises(RemoteUnavailable) as caught:
+            await client.cancel_batch("batch_1")
+    assert caught.value.may_have_happened
+    assert len(server.heads) == 1
+
+
+@pytest.mark.parametrize("reply", [HTML, answer("[]"), answer('{"deleted": false}')])
+async def test_a_deletion_is_believed_only_where_it_is_said(reply):
+    async with talking(reply) as (client, _):
+        with pytest.raises(RemoteUnavailable, match=r"^delete file file-1: "):
+            await client.delete_file("file-1")
+
+
+async def test_files_are_listed_by_their_purpose():
+    page = answer('{"data": [{"id": "f", "filename": "a.jsonl", "bytes": 3}], "has_more": true}')
+    async with talking(page, purpose="batch-api") as (client, server):
+        files = await client.list_files(after="file-0")
+    assert files == FilePage((RemoteFile("f", "a.jsonl", 3),), has_more=True)
+    assert "purpose=batch-api" in server.heads[0]
+    assert "after=file-0" in server.heads[0]
 
 
 # Looking. ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reply", [HTML, answer("[]"), answer("{}"), answer('{"data": null}')])
+@pytest.mark.parametrize("reply", [HTML, answer("{}"), answer('{"data": null}')])
 async def test_a_page_that_is_no_page_is_unavailable(reply):
     async with talking(reply) as (client, _):
         with pytest.raises(RemoteUnavailable, match="is no list of batches"):
             await client.list_batches()
+        with pytest.raises(RemoteUnavailable, match="is no list of files"):
+            await client.list_files()
 
 
 async def test_a_page_is_asked_for_by_its_predecessor():

@@ -29,6 +29,26 @@ async def test_an_upload_streams_with_its_length_known(tmp_path):
     assert "transfer-encoding" not in server.heads[0].lower()
 
 
+@pytest.mark.parametrize(
+    ("days", "expiry"),
+    [(7.0, b"604800"), (0.001, b"3600"), (365.0, b"2592000"), (0.0, None)],
+    ids=["a week", "a minute", "a year", "nothing said"],
+)
+async def test_an_upload_says_what_it_is_for_and_when_it_may_go(days, expiry, tmp_path):
+    path = tmp_path / "requests"
+    path.write_bytes(LINES)
+    settings = {"keep_files_days": days, "purpose": "batch-api"}
+    async with talking(answer('{"id": "file-1"}'), **settings) as (client, server):
+        await client.upload(path, name="a.jsonl")
+    form = server.contents[0].replace(b"\r\n", b"|")
+    assert b'name="purpose"||batch-api|' in form
+    if expiry is None:
+        assert b"expires_after" not in form
+    else:
+        assert b'name="expires_after[anchor]"||created_at|' in form
+        assert b'name="expires_after[seconds]"||%s|' % expiry in form
+
+
 @pytest.mark.parametrize("reply", [HTML, answer("{}"), answer('{"id": null}'), hang_up])
 async def test_an_upload_without_an_id_is_unavailable(reply, tmp_path):
     path = tmp_path / "requests"

@@ -9,6 +9,7 @@ from typing import Any
 
 from batchd.core.model import BatchOrder
 from batchd.remote.openai_batches import OpenAIBatches
+from batchd.settings import OpenAI
 from tests.remote.raw_server import Handler, RawServer, answer, serving
 
 KEY = "batchd-very-secret-1234567890"
@@ -21,8 +22,8 @@ HTML = answer("<html>Please log in</html>", kind="text/html")
 
 @asynccontextmanager
 async def client_of(url: str, **changes: Any) -> AsyncIterator[OpenAIBatches]:
-    settings = {"api_key": KEY, "timeout_seconds": 5.0, "stall_seconds": 5.0} | changes
-    client = OpenAIBatches(base_url=url, **settings)
+    settings = OpenAI(**{"timeout_seconds": 5.0, "stall_seconds": 5.0} | changes)
+    client = OpenAIBatches(settings, base_url=url, api_key=KEY)
     try:
         yield client
     finally:

@@ -81,6 +81,20 @@ async def test_a_shard_becomes_one_batch_that_says_whose_it_is(tmp_path):
         assert await step(services, submit) == 0
 
 
+@pytest.mark.parametrize(
+    ("said", "window", "seconds"),
+    [({}, "24h", 604_800), ({"completion_window": "48h", "keep_files_days": 0.0}, "48h", None)],
+)
+async def test_an_order_says_how_long_it_may_take_and_what_came_of_it_is_kept(
+    tmp_path, said, window, seconds
+):
+    async with open_services(tmp_path, openai=said) as services:
+        services.remote.windows = (window,)
+        await opened(services, tmp_path)
+        (order,) = services.remote.orders
+        assert (order.completion_window, order.output_expires_seconds) == (window, seconds)
+
+
 async def test_doubt_is_settled_by_the_metadata(tmp_path):
     async with open_services(tmp_path) as services:
         await in_doubt(services, tmp_path)

@@ -58,6 +58,9 @@ NOT_YET_STATUSES = (425, 429)
 #: repeats both. A 409 to a creation could even mean that an earlier one came through.
 UNCLEAR_STATUSES = (408, 409)
 
+#: The account's queue of tokens is full: nothing was created, and later there is room.
+NO_ROOM = "token_limit_exceeded"
+
 LONGEST_MESSAGE = 300  # enough for every message of the reference; not for an echoed prompt
 _KEYS = re.compile(
     r"\bBearer\s+\S+"
@@ -157,7 +160,13 @@ def _request_id(headers: Mapping[str, str]) -> str:
 
 
 def _code(body: object) -> str | None:
-    """The provider's code, when it is a word; some servers repeat the status as a number there."""
+    """The provider's code; some servers repeat the status as a number there.
+
+    A queue that is full is no fault of the file, and Azure says so in a 400 (reference I), as the
+    code or only somewhere in the text: whoever waits for room knows it by the code.
+    """
+    if NO_ROOM in str(body):
+        return NO_ROOM
     code = body.get("code") if isinstance(body, Mapping) else None
     return None if code is None or code == "" else str(code)
 

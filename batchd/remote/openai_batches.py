@@ -14,15 +14,18 @@ from typing import Any, Protocol, cast
 
 import anyio
 import httpx2
+import structlog
 from openai import AsyncOpenAI, omit
 
 from batchd.core.errors import ConfigError, RemoteRefused, RemoteUnavailable
 from batchd.core.limits import FILES_PAGE, LIST_PAGE
-from batchd.core.model import Batch, BatchOrder, BatchPage, FilePage
+from batchd.core.model import Batch, BatchOrder, BatchPage, BatchStatus, FilePage
 from batchd.remote import transfers
-from batchd.remote.failures import named_by_who_must_act, not_the_api
-from batchd.remote.translating import batch_from, decoded, file_page_from, is_batch, page_from
+from batchd.remote.failures import clean, named_by_who_must_act, not_the_api
+from batchd.remote.translating import batch_in, decoded, file_page_from, page_from
 from batchd.settings import OpenAI
+
+log = structlog.get_logger()
 
 LONGEST_CONNECT = 10.0  # seconds; a server that takes longer to say hello is down
 
@@ -45,6 +48,7 @@ class OpenAIBatches:
         """`base_url` None is `OPENAI_BASE_URL`, or OpenAI's own address. Nothing is sent yet."""
         self._key = _checked_key(api_key)
         self._settings = settings
+        self._strange_words: set[str] = set()
         timeout_seconds = settings.timeout_seconds
         # Shorter than the call as a whole, so that "never connected" (nothing happened) is told
         # apart from "no answer" (who knows).
@@ -73,12 +77,12 @@ class OpenAIBatches:
                 input_file_id=order.input_file_id,
                 # Another server may know other endpoints and windows than the SDK's Literals.
                 endpoint=cast("Any", order.endpoint),
-                completion_window=cast("Any", order.completion_window),
+                completion_window=cast("Any", order.completion_window or omit),
                 metadata=dict(order.metadata) if self._settings.metadata else omit,
                 output_expires_after=transfers.lifetime(order.output_expires_seconds),
             ),
         )
-        return _batch_in(answer, doing="create batch")
+        return self._batch_in(answer, doing="create batch")
 
     async def list_batches(self, *, after: str | None = None) -> BatchPage:
         """One page; never the SDK's auto-pager, which walks through the account's whole past."""
@@ -89,20 +93,22 @@ class OpenAIBatches:
         page = page_from(decoded(answer.content))
         if page is None:
             raise not_the_api(answer, doing="list batches", wanted="list of batches")
+        for batch in page.batches:
+            self._wonder_at(batch)
         return page
 
     async def retrieve_batch(self, batch_id: str) -> Batch:
         """One batch; a 404 is `RemoteRefused`."""
         doing = f"look at batch {batch_id}"
         answer = await self._ask(doing, self._client.batches.with_raw_response.retrieve(batch_id))
-        return _batch_in(answer, doing=doing)
+        return self._batch_in(answer, doing=doing)
 
     async def cancel_batch(self, batch_id: str) -> Batch:
         """Ask for the end of a batch. "Too late" (409, reference B.4) is an answer, not an error."""
         doing = f"cancel batch {batch_id}"
         try:
             call = self._client.batches.with_raw_response.cancel(batch_id)
-            return _batch_in(await self._ask(doing, call), doing=doing)
+            return self._batch_in(await self._ask(doing, call), doing=doing)
         except RemoteUnavailable as error:
             if error.status != 409:
                 raise
@@ -165,15 +171,26 @@ class OpenAIBatches:
         with self._ours(doing), anyio.fail_after(self._settings.timeout_seconds):
             return (await call).http_response
 
+    def _batch_in(self, answer: httpx2.Response, *, doing: str) -> Batch:
+        batch = batch_in(decoded(answer.content))
+        if batch is None:
+            raise not_the_api(answer, doing=doing, wanted="batch")
+        self._wonder_at(batch)
+        return batch
+
+    def _wonder_at(self, batch: Batch) -> None:
+        """A state we have no word for is waited through; said once, not at every look."""
+        if batch.status is BatchStatus.UNKNOWN and batch.raw_status not in self._strange_words:
+            self._strange_words.add(batch.raw_status)
+            log.warning(
+                "batch.unknown_status",
+                batch=batch.id,
+                status=clean(batch.raw_status),
+                text="taken for not over yet; such a batch is looked at again and again",
+            )
+
     def _ours(self, doing: str) -> AbstractContextManager[None]:
         return named_by_who_must_act(doing, secret=self._key)
-
-
-def _batch_in(answer: httpx2.Response, *, doing: str) -> Batch:
-    data = decoded(answer.content)
-    if not is_batch(data):
-        raise not_the_api(answer, doing=doing, wanted="batch")
-    return batch_from(cast("Mapping[str, object]", data))
 
 
 def _checked_key(key: str) -> str:

@@ -18,7 +18,7 @@ from openai import omit
 
 from batchd.core.errors import RemoteUnavailable
 from batchd.remote.failures import clean, not_the_api
-from batchd.remote.translating import decoded
+from batchd.remote.translating import decoded, whole
 from batchd.settings import OpenAI
 
 CHUNK = 1024 * 1024  # bytes per hand-over to the writing thread
@@ -140,8 +140,7 @@ async def _size_of(client: openai.AsyncOpenAI, file_id: str) -> int | None:
         if error.status_code in NO_SIZE_STATUSES:
             return None
         raise
-    size = _member(answer.http_response, "bytes")
-    return size if isinstance(size, int) else None
+    return whole(_member(answer.http_response, "bytes"))
 
 
 def _compare(length: int, expected: int | None, *, can_be_cut: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -21,11 +22,18 @@ from batchd.core.model import (
     RemoteFile,
 )
 
-#: Spellings of other servers (reference J.4).
-SPELLINGS = {
+#: Our words without what servers disagree about: case, and what stands between two words.
+_OURS = {status.replace("_", ""): status for status in BatchStatus}
+#: Other words for the same (reference J.2, J.4). A word that is not here is never an end.
+_THEIRS = {
     "canceled": BatchStatus.CANCELLED,
     "canceling": BatchStatus.CANCELLING,
     "progress": BatchStatus.IN_PROGRESS,
+    "running": BatchStatus.IN_PROGRESS,
+    "processing": BatchStatus.IN_PROGRESS,
+    "queued": BatchStatus.VALIDATING,
+    "pending": BatchStatus.VALIDATING,
+    "succeeded": BatchStatus.COMPLETED,
 }
 MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138; as milliseconds 1973
 
@@ -38,9 +46,19 @@ def decoded(content: bytes) -> object:
         return None
 
 
-def is_batch(data: object) -> bool:
-    """Whether this can be believed to be the batch that was asked for: it has an id and a state."""
-    return isinstance(data, Mapping) and bool(_text(data, "id") and _text(data, "status"))
+def batch_in(data: object) -> Batch | None:
+    """The batch that was asked for, if this can be believed to be it: it has an id and a state."""
+    found = _unwrapped(data)
+    if found is None or not (_text(found, "id") and _text(found, "status")):
+        return None
+    return batch_from(found)
+
+
+def _unwrapped(data: object) -> Mapping[str, object] | None:
+    """Together answers a creation with `{"job": {...}, "warning": ...}` (reference J.2)."""
+    if isinstance(data, Mapping) and "id" not in data and isinstance(data.get("job"), Mapping):
+        data = data["job"]
+    return data if isinstance(data, Mapping) else None
 
 
 def batch_from(data: Mapping[str, object]) -> Batch:
@@ -57,7 +75,7 @@ def batch_from(data: Mapping[str, object]) -> Batch:
         completed_at=seconds_from(data.get("completed_at")),
         expires_at=seconds_from(data.get("expires_at")),
         counts=counts_from(data.get("request_counts")),
-        errors=tuple(_errors_from(data.get("errors"))),
+        errors=tuple(_errors_from(data.get("errors") or data.get("error"))),
         metadata=metadata_from(data.get("metadata")),
     )
 
@@ -86,11 +104,8 @@ def file_page_from(data: object) -> FilePage | None:
 
 def status_from(raw: str) -> BatchStatus:
     """Our word for the provider's; `UNKNOWN` for a word that nobody told us."""
-    word = raw.strip().lower()
-    try:
-        return SPELLINGS.get(word) or BatchStatus(word)
-    except ValueError:
-        return BatchStatus.UNKNOWN
+    word = re.sub(r"[\W_]+", "", raw).lower()
+    return _OURS.get(word) or _THEIRS.get(word) or BatchStatus.UNKNOWN
 
 
 def seconds_from(value: object) -> float | None:
@@ -111,9 +126,9 @@ def counts_from(value: object) -> Counts:
     if not isinstance(value, Mapping):
         return Counts()
     return Counts(
-        total=_whole(value.get("total")) or 0,
-        completed=_whole(value.get("completed")) or 0,
-        failed=_whole(value.get("failed")) or 0,
+        total=whole(value.get("total")) or 0,
+        completed=whole(value.get("completed")) or 0,
+        failed=whole(value.get("failed")) or 0,
     )
 
 
@@ -128,17 +143,22 @@ def _file_from(entry: Mapping[str, object]) -> RemoteFile:
     return RemoteFile(
         id=_text(entry, "id") or "",
         name=_text(entry, "filename") or "",
-        bytes=_whole(entry.get("bytes")),
+        bytes=whole(entry.get("bytes")),
         created_at=seconds_from(entry.get("created_at")),
     )
 
 
 def _listed(data: object) -> tuple[list[Mapping[str, object]], bool] | None:
-    """The entries of a page that have an id, and whether there is another page behind it."""
-    if not isinstance(data, Mapping) or not isinstance(data.get("data"), list):
+    """The entries of a page that have an id, and whether there is another page behind it.
+
+    Where the answer is a bare array (Together), it is everything there is.
+    """
+    listed = data.get("data") if isinstance(data, Mapping) else data
+    if not isinstance(listed, list):
         return None
-    entries = [entry for entry in data["data"] if isinstance(entry, Mapping) and _text(entry, "id")]
-    return entries, data.get("has_more") is True and bool(entries)
+    entries = [entry for entry in listed if isinstance(entry, Mapping) and _text(entry, "id")]
+    has_more = isinstance(data, Mapping) and data.get("has_more") is True
+    return entries, has_more and bool(entries)
 
 
 def _errors_from(value: object) -> list[BatchError]:
@@ -155,7 +175,7 @@ def _errors_from(value: object) -> list[BatchError]:
 def _error_from(item: object) -> BatchError:
     if not isinstance(item, Mapping):
         return BatchError(code=None, message=str(item))
-    code, line = item.get("code"), _whole(item.get("line"))
+    code, line = item.get("code"), whole(item.get("line"))
     return BatchError(
         code=None if code is None else str(code),
         message=str(item.get("message") or code or "no reason given"),
@@ -180,7 +200,8 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _whole(value: object) -> int | None:
+def whole(value: object) -> int | None:
+    """A whole number, from a number or one in quotes."""
     number = _number(value)
     return None if number is None else int(number)
 

@@ -46,6 +46,21 @@ def test_key_money_and_permission_are_the_operators(status):
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "wait", "code": "token_limit_exceeded"},
+        {"message": "Failed: token_limit_exceeded. Limit: 200,000 enqueued tokens.", "code": "400"},
+        {"code": "BadRequest", "innererror": {"code": "token_limit_exceeded"}},
+    ],
+    ids=["code", "text", "inner"],
+)
+def test_a_full_queue_is_known_by_its_code_wherever_it_is_said(error):
+    """Azure's fail-fast regions refuse the creation itself, with 400."""
+    refusal = ours(status_error(400, {"error": error}))
+    assert (type(refusal), refusal.code) == (RemoteRefused, "token_limit_exceeded")
+
+
+@pytest.mark.parametrize(
     ("status", "code"),
     [(429, "insufficient_quota"), (400, "billing_hard_limit_reached"), (429, "billing_not_active")],
 )

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from batchd.core.errors import ConfigError, RemoteDenied, RemoteRefused, RemoteUnavailable
 from batchd.core.model import BatchStatus, FilePage, RemoteFile
@@ -245,6 +246,31 @@ async def test_a_page_is_asked_for_by_its_predecessor():
     assert (second.batches, second.has_more) == ((), False)
     assert "GET /v1/batches?limit=100 " in server.heads[0]
     assert "after=batch_1" in server.heads[1]
+
+
+async def test_a_word_nobody_told_us_is_no_end_and_is_wondered_at_once():
+    strange = BATCH.replace("validating", "exploding")
+    listed = answer(f'{{"data": [{strange}]}}')
+    async with talking(answer(strange), listed) as (client, _):
+        with capture_logs() as logs:
+            batch = await client.retrieve_batch("batch_1")
+            await client.list_batches()
+    assert (batch.status, batch.raw_status) == (BatchStatus.UNKNOWN, "exploding")
+    assert [(entry["event"], entry["status"]) for entry in logs] == [
+        ("batch.unknown_status", "exploding")
+    ]
+
+
+async def test_an_empty_list_may_be_a_bare_array():
+    async with talking(answer("[]")) as (client, _):
+        assert (await client.list_batches()).batches == ()
+
+
+async def test_a_window_that_is_empty_is_not_sent():
+    """Zhipu knows none."""
+    async with talking(answer(BATCH)) as (client, server):
+        await client.create_batch(replace(ORDER, completion_window=""))
+    assert "completion_window" not in json.loads(server.contents[0])
 
 
 @pytest.mark.parametrize("method", ["retrieve_batch", "file_exists"])

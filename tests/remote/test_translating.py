@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchd.core.model import Batch, BatchError, BatchStatus, Counts
-from batchd.remote.translating import batch_from, decoded, is_batch, page_from
+from batchd.core.model import Batch, BatchError, BatchStatus, Counts, RemoteFile
+from batchd.remote.translating import batch_from, batch_in, decoded, file_page_from, page_from
 
 # As it came over the wire (reference A.3).
 REAL: dict[str, Any] = {
@@ -56,6 +56,12 @@ def test_a_real_batch_becomes_ours():
         ("CANCELED", BatchStatus.CANCELLED),
         ("canceling", BatchStatus.CANCELLING),
         ("progress", BatchStatus.IN_PROGRESS),
+        ("in-progress", BatchStatus.IN_PROGRESS),
+        ("InProgress", BatchStatus.IN_PROGRESS),
+        ("IN PROGRESS", BatchStatus.IN_PROGRESS),
+        ("running", BatchStatus.IN_PROGRESS),
+        ("Queued", BatchStatus.VALIDATING),
+        ("succeeded", BatchStatus.COMPLETED),
         ("resting", BatchStatus.UNKNOWN),
     ],
 )
@@ -153,6 +159,17 @@ def test_metadata_is_text_or_nothing(raw, metadata):
     assert batch(metadata=raw).metadata == metadata
 
 
+def test_a_single_error_may_have_another_name():
+    assert batch(errors=None, error="out of paper").errors == (BatchError(None, "out of paper"),)
+
+
+def test_a_batch_may_be_wrapped():
+    """As Together answers a creation; and a batch that has a `job` of its own is no wrapping."""
+    assert batch_in({"job": REAL, "warning": "slow today"}) == batch_from(REAL)
+    assert batch_in(REAL | {"job": {"id": "other", "status": "failed"}}) == batch_from(REAL)
+    assert batch_in({"job": None}) is None
+
+
 def test_the_least_that_can_be_a_batch():
     assert batch_from({"id": "b", "status": "completed"}) == Batch(
         id="b", status=BatchStatus.COMPLETED, raw_status="completed"
@@ -164,7 +181,7 @@ def test_the_least_that_can_be_a_batch():
     [None, "<html>", [], {}, {"id": "b"}, {"id": 1, "status": "x"}, {"id": "", "status": ""}],
 )
 def test_what_has_no_id_or_no_status_is_not_believed_to_be_a_batch(data):
-    assert not is_batch(data)
+    assert batch_in(data) is None
 
 
 def test_a_page_without_a_word_about_more_is_the_last():
@@ -187,9 +204,24 @@ def test_an_empty_page_has_no_next_one():
     assert not page.has_more
 
 
-@pytest.mark.parametrize("data", [None, "<html>", [], {}, {"data": None}, {"data": "x"}])
+def test_a_bare_array_is_a_page_and_the_last():
+    page = page_from([REAL, "noise"])
+    assert page is not None
+    assert ([seen.id for seen in page.batches], page.has_more) == ([REAL["id"]], False)
+
+
+def test_files_are_listed_with_what_is_known_of_them():
+    whole = {"id": "f", "filename": "a.jsonl", "bytes": "7", "created_at": "1736489775"}
+    page = file_page_from({"data": [whole, {"id": "g", "filename": None}, {"filename": "lost"}]})
+    assert page is not None
+    assert page.files == (RemoteFile("f", "a.jsonl", 7, 1736489775.0), RemoteFile("g", ""))
+    assert not page.has_more
+
+
+@pytest.mark.parametrize("data", [None, "<html>", 7, {}, {"data": None}, {"data": "x"}])
 def test_what_has_no_list_is_no_page(data):
     assert page_from(data) is None
+    assert file_page_from(data) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"id": ', b"\xff\xfe", b"[" * 100_000])

@@ -174,7 +174,14 @@ def _services(
         outbox=Outbox(folders.outbox),
         remote=remote,
         prices=Prices(),
-        settling=Settling(Patience(settle, inbox.empty_grace_seconds, inbox.cut_grace_seconds)),
+        settling=Settling(
+            Patience(
+                settle=settle,
+                empty=inbox.empty_grace_seconds,
+                cut=inbox.cut_grace_seconds,
+                most=inbox.settle_max_seconds,
+            )
+        ),
         rest=rest,
         scan_only=f"{silent} does not tell of every new file" if silent else None,
         tasks=tasks,

@@ -27,13 +27,21 @@ class Inbox(Section, frozen=True):
     """When a dropped file is taken."""
 
     settle_seconds: float = 2.0
+    settle_max_seconds: float = 60.0
     scan_seconds: float = 5.0
     empty_grace_seconds: float = 30.0
     cut_grace_seconds: float = 60.0
     ignore: tuple[str, ...] = ()
+    done_file: str = "off"
+    done_suffix: str = ".done"
     max_line_bytes: int = 64 * 1024 * 1024
     identical: str = "join"
     max_claimed: int = 1000
+
+    @property
+    def announced_by(self) -> str | None:
+        """What a done file's name ends with; None where nobody waits for one."""
+        return self.done_suffix if self.done_file == "require" else None
 
 
 class OpenAI(Section, frozen=True):

@@ -14,10 +14,13 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from batchd.settings import Settings
+from batchd.spool.inbox import ENDINGS
+from batchd.spool.placing import PART
 
 CHOICES = {
     "logging.level": ("debug", "info", "warning", "error"),
     "inbox.identical": ("join", "run"),
+    "inbox.done_file": ("off", "require"),
     "logging.format": ("auto", "console", "json"),
     "batches.count_tokens": ("auto", "bytes", "exact"),
     "retries.on_truncated": ("keep", "fail"),
@@ -114,6 +117,8 @@ def _rule(name: str, type_: Any) -> tuple[str, Convert]:
         return f"one of {', '.join(CHOICES[name])}", lambda value: _choice(value, CHOICES[name])
     if name == "openai.base_url":
         return 'an address such as "http://127.0.0.1:8000/v1"', _address
+    if name == "inbox.done_suffix":
+        return 'the end of a name that is not taken itself, such as ".done"', _suffix
     if type_ is int and name in MAY_BE_ZERO:
         return "a whole number, 0 or more", _whole_or_zero
     if type_ is float and name in MAY_BE_ZERO:
@@ -154,6 +159,13 @@ def _address(value: Any) -> str | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _suffix(value: Any) -> str | None:
+    # One that ends like a dropped file would itself be taken, and wait for a done file of its own;
+    # .part is how batchd's own unfinished files end.
+    is_name = bool(_text(value)) and not set("/\0") & set(value)
+    return value if is_name and not value.lower().endswith((*ENDINGS, PART)) else None
 
 
 def _path(value: Any) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from batchd.control.presence import Presence
+from batchd.core.names import shown
 from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.settings import Inbox
 from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json, reason_in
-from batchd.spool.inbox import unwanted
+from batchd.spool.inbox import announces, unwanted
 
 STAGING = ".tmp"  #: where programs write before they rename
 
@@ -83,6 +85,8 @@ def reason_of(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Re
         return by_name
     if entry.kind is not Kind.FILE:
         return because(_NOT_TAKEN[entry.kind])
+    if spoken_of := announces(entry.name, inbox.announced_by, inbox.ignore):
+        return because(ReasonCode.DONE_FILE, name=shown(os.fsencode(spoken_of)))
     if by_name is not None:
         return by_name
     if not daemon.is_running:
@@ -130,6 +134,8 @@ def _with_facts(
             facts["grace_seconds"] = inbox.empty_grace_seconds
         case ReasonCode.LAST_LINE_CUT:
             facts["grace_seconds"] = inbox.cut_grace_seconds
+        case ReasonCode.NO_DONE_FILE:
+            facts["done"] = shown(os.fsencode(entry.name + inbox.done_suffix))
         case ReasonCode.NO_PERMISSION:
             facts |= {"owner": str(entry.owner), "mode": f"{entry.mode:04o}"}
         case ReasonCode.NEW:

@@ -36,6 +36,8 @@ class ReasonCode(StrEnum):
     EMPTY = "empty"  #: Finder and `touch` make the name first: the content may still come
     LAST_LINE_CUT = "last-line-cut"  #: what a copy that has not ended looks like
     OPEN_WRITER = "open-writer"  #: the kernel says that somebody has it open for writing
+    NO_DONE_FILE = "no-done-file"  #: its sender says when it is complete, and has not said so
+    DONE_FILE = "done-file"  #: it speaks of another file, and leaves with that one
     NO_PERMISSION = "no-permission"  #: a person must act, and it is no fault of the content
     CANNOT_MOVE = "cannot-move"  #: the inbox itself forbids it
     QUEUE_FULL = "queue-full"  #: back-pressure: enough is on its way
@@ -120,6 +122,10 @@ TOLD: Mapping[ReasonCode, Told] = {
         " or it is rejected after {grace_seconds}", "inbox.cut_grace_seconds"),
     _C.OPEN_WRITER: Told(_WAITING, "a program has it open for writing; it is taken when that program"
         " closes it"),
+    _C.NO_DONE_FILE: Told(_WAITING, "its sender has not said that it is complete; it is taken once"
+        " {done} lies beside it", "inbox.done_file"),
+    _C.DONE_FILE: Told(_WAITING, "it says that {name} is complete, and leaves together with it;"
+        " without that file it stays", "inbox.done_suffix"),
     _C.NO_PERMISSION: Told(_WAITING, "it may not be read (owner {owner}, mode {mode}); it is taken"
         " after chmod g+r, or chmod a+r"),
     _C.CANNOT_MOVE: Told(_WAITING, "it can be read, but not moved out of the inbox; the daemon's user"

@@ -32,7 +32,6 @@ IGNORED = (
 )  # fmt: skip
 
 _SHORTEST_WAIT = 0.1  #: seconds between two looks, however impatient the settings
-_FIDGETS = 60.0  #: seconds after which content decides about a file that is touched all the time
 _TAIL = 1 << 20  #: bytes looked at for the last line; a longer last line is judged by its brace
 
 
@@ -42,6 +41,8 @@ class Found:
 
     path: Path
     signature: Signature
+    done: Path | None = None  #: the file beside it that says it is complete
+    is_announced: bool = True  #: False while such a file is waited for
 
 
 def is_wanted(name: str, ignored: Sequence[str] = ()) -> bool:
@@ -70,18 +71,42 @@ def unwanted(name: str, ignored: Sequence[str] = ()) -> Reason | None:
     return because(ReasonCode.NOT_WANTED_NAME, wanted=" or ".join(f"*{e}" for e in ENDINGS))
 
 
-def look(inbox: Path, ignored: Sequence[str] = ()) -> Iterator[Found]:
-    """List the wanted files. Links, pipes, devices and folders are left alone, never opened."""
+def announces(name: str, suffix: str | None, ignored: Sequence[str] = ()) -> str | None:
+    """Return the name of the file that a done file speaks of; None where it is no done file."""
+    if not suffix or not name.endswith(suffix):
+        return None
+    spoken_of = name.removesuffix(suffix)
+    return spoken_of if is_wanted(spoken_of, ignored) else None
+
+
+def look(
+    inbox: Path, ignored: Sequence[str] = (), *, announced_by: str | None = None
+) -> Iterator[Found]:
+    """List the wanted files. Links, pipes, devices and folders are left alone, never opened.
+
+    With `announced_by` a file is only told as announced where another lies beside it whose name
+    has this at its end.
+    """
     with os.scandir(inbox) as entries:
         names = [entry.name for entry in entries if is_wanted(entry.name, ignored)]
     for name in names:
         path = inbox / name
-        try:
-            status = path.lstat()
-        except OSError:
-            continue  # gone since it was listed, or out of reach: one file never stops the others
-        if stat.S_ISREG(status.st_mode):
+        if (status := _if_plain(path)) is None:
+            continue
+        if announced_by is None:
             yield Found(path, Signature.of(status))
+            continue
+        done = path.with_name(name + announced_by)
+        is_announced = _if_plain(done) is not None
+        yield Found(path, Signature.of(status), done if is_announced else None, is_announced)
+
+
+def _if_plain(path: Path) -> os.stat_result | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None  # gone since it was listed, or out of reach: one file never stops the others
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 @dataclass(slots=True)
@@ -101,6 +126,7 @@ class _Observation:
     refusals: int = 0  #: how often it could not be taken, in a row
     not_before: float = 0.0
     changed: bool = False  #: it was seen otherwise before
+    is_announced: bool = True
     fidget: _Fidget | None = None
     lacks: ReasonCode | None = None  #: why it was not whole, when that was last asked
 
@@ -122,6 +148,7 @@ class Patience:
     settle: float
     empty: float  #: a zero-byte file: Finder creates the name first, the content comes later
     cut: float  #: a file whose last line is not complete
+    most: float = 60.0  #: a file that is touched all the time: then its content decides
 
 
 class Settling:
@@ -154,7 +181,9 @@ class Settling:
 
     def next_look(self, now: float) -> float | None:
         """Seconds until a file may have settled; None when nothing is being waited for."""
-        waits = [seen.since + self._patience.settle - now for seen in self._seen.values()]
+        # A done file rings the bell when it comes; until then nothing can have settled.
+        awaited = (seen for seen in self._seen.values() if seen.is_announced)
+        waits = [seen.since + self._patience.settle - now for seen in awaited]
         # A file past its quiet time that still waits (a writer, a cut line) is looked at
         # again after another one.
         again = max(self._patience.settle, _SHORTEST_WAIT)
@@ -169,18 +198,23 @@ class Settling:
         seen = self._seen.get(file.path)
         if seen is None or seen.signature != file.signature:
             fidget = _fidget(seen, file.signature, now)
-            return _Observation(file.signature, now, changed=seen is not None, fidget=fidget)
+            changed = seen is not None
+            seen = _Observation(file.signature, now, looks=0, changed=changed, fidget=fidget)
         seen.looks += 1
+        seen.is_announced = file.is_announced
         return seen
 
     def _is_ready(self, path: Path, now: float) -> bool:
         seen = self._seen[path]
+        if not seen.is_announced:
+            return False
         return self._is_quiet(seen, now) or self._only_fidgets(path, seen, now)
 
     def _only_fidgets(self, path: Path, seen: _Observation, now: float) -> bool:
         """Whether a file that is never quiet has had the same content all the time (F60)."""
         fidget = seen.fidget
-        if fidget is None or now - fidget.since < _FIDGETS or now < seen.not_before:
+        longest = max(self._patience.most, self._patience.settle)
+        if fidget is None or now - fidget.since < longest or now < seen.not_before:
             return False
         if now - fidget.read_at < max(self._patience.settle, _SHORTEST_WAIT):
             return False
@@ -212,6 +246,8 @@ class Settling:
     ) -> ReasonCode:
         if seen.refusals:
             return ReasonCode.CANNOT_MOVE if may_be_read(path) else ReasonCode.NO_PERMISSION
+        if not seen.is_announced:
+            return ReasonCode.NO_DONE_FILE
         if seen.looks < 2 or now - seen.since < self._patience.settle:
             return ReasonCode.GROWING if seen.changed else ReasonCode.SETTLING
         if not self._is_quiet(seen, now):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from batchd.spool.crossing import move_anywhere
@@ -25,8 +26,8 @@ class Outbox:
         make_folder(draft)
         return draft
 
-    def publish(self, job: str, folder: str, dropped: Path | None) -> bool:
-        """Let a complete draft appear, with the dropped file in it; False if it had appeared.
+    def publish(self, job: str, folder: str, leaving: Sequence[Path]) -> bool:
+        """Let a complete draft appear, with what was dropped in it; False if it had appeared.
 
         Safe to repeat from any point: a draft that isn't there was published, and may have been
         taken away by its reader since.
@@ -34,7 +35,7 @@ class Outbox:
         draft = self.draft(job)
         if not draft.is_dir():
             return False
-        if dropped is not None:
+        for dropped in leaving:
             make_folder(draft / "input")
             move_anywhere(dropped, draft / "input" / dropped.name)
         move(draft, self._folder / folder)

@@ -1,6 +1,7 @@
 """One folder per open job: the dropped file, the parts that travel, the answers as they came.
 
 var/work/JOB/in/NAME              the dropped file, moved here by the claim
+var/work/JOB/done/NAME.done       what said that it was complete, where that is asked for
 var/work/JOB/own                  its copy while one is made, where it has a second name elsewhere
 var/work/JOB/shards/SHARD.jsonl   what is uploaded, where the file can't travel as it lies
 var/work/JOB/answers/SHARD.*      what came back, and where each row's answer lies in it
@@ -17,14 +18,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchd.core.errors import BatchdError, BrokenInvariant
-from batchd.core.names import is_job_id
+from batchd.core.names import is_job_id, shown
 from batchd.core.reading import normalised
 from batchd.core.reasons import ReasonCode
+from batchd.core.receipt import DeliveredFile
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job
 from batchd.spool.crossing import claim_across, finish_claim
-from batchd.spool.placing import PART, make_folder, placed, remove_folder, rename, sync_folder
-from batchd.spool.signature import Signature, has_writer, is_plain, signature
+from batchd.spool.done import give_back, plain_files, take_done
+from batchd.spool.placing import make_folder, placed, remove_folder, rename, sync_folder
+from batchd.spool.signature import Signature, has_writer, signature
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
 _BUFFER = 1 << 20
@@ -75,8 +78,22 @@ class Work:
             sync_folder(folder)
         sync_folder(last)
 
-    def claim(self, dropped: Path, job: str) -> Path:
-        """Take a file out of the inbox by one rename, while `claiming`. From here it is this job's."""
+    def claim(self, dropped: Path, job: str, *, done: Path | None = None) -> Path:
+        """Take a file out of the inbox by one rename, while `claiming`. From here it is this job's.
+
+        Its done file goes first: left behind by a crash, it would call the next file of that name
+        complete. Without its file it goes back, now or at the next start.
+        """
+        if done is None:
+            return self._claim(dropped, job)
+        take_done(done, self._done(job))
+        try:
+            return self._claim(dropped, job)
+        except OSError:
+            self.give_back_done(job, done.parent)
+            raise
+
+    def _claim(self, dropped: Path, job: str) -> Path:
         target = self.of(job) / "in" / dropped.name
         try:
             rename(dropped, target)
@@ -90,13 +107,38 @@ class Work:
         """Finish a claim across file systems that was interrupted; there is nothing else to do."""
         finish_claim(self.of(job) / "in", self._note(job))
 
+    def give_back_done(self, job: str, inbox: Path) -> None:
+        """Put the done file of a claim that came to nothing back beside its file."""
+        for done in plain_files(self._done(job)):
+            give_back(done, inbox, job)
+
+    def leaving(self, job: str) -> list[Path]:
+        """Return what goes to its reader with the results: the dropped file, then its done file."""
+        # In this order: a draft that has an input/ is known to have the dropped file.
+        dropped = self.input(job)
+        return [*([dropped] if dropped else []), *plain_files(self._done(job))]
+
+    def done_files(self, job: str, *, pause: Pause) -> list[DeliveredFile]:
+        """Return a job's done file as its receipt tells of it."""
+        return [
+            DeliveredFile(
+                f"input/{shown(os.fsencode(path.name))}",
+                path.stat().st_size,
+                digest(path, pause=pause),
+            )
+            for path in plain_files(self._done(job))
+        ]
+
+    def _done(self, job: str) -> Path:
+        return self.of(job) / "done"
+
     def _note(self, job: str) -> Path:
         return self.of(job) / "claiming.json"
 
     def input(self, job: str) -> Path | None:
         """Return the dropped file; None where the claim never came to its rename."""
         inside = self.of(job) / "in"
-        files = [path for path in inside.iterdir() if _is_dropped(path)] if inside.is_dir() else []
+        files = plain_files(inside)
         if len(files) > 1:
             raise BrokenInvariant(f"{inside} has {len(files)} files; a job has one")
         return files[0] if files else None
@@ -144,14 +186,9 @@ class Work:
 
     def remove_empty(self, job: str) -> None:
         """Remove the folder of a claim that never came to its rename; never anybody's file."""
-        with contextlib.suppress(OSError):
-            (self.of(job) / "in").rmdir()
-        with contextlib.suppress(OSError):
-            self.of(job).rmdir()
-
-
-def _is_dropped(path: Path) -> bool:
-    return is_plain(path) and not path.name.endswith(PART)
+        for folder in (self.of(job) / "in", self._done(job), self.of(job)):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def raw_lines(path: Path, *, longest: int, pause: Pause) -> Iterator[bytes]:

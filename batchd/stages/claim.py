@@ -70,7 +70,8 @@ async def _room(services: Services) -> int:
 
 
 def _settled(services: Services, *, most: int = _AT_ONCE) -> Sequence[Found]:
-    found = look(services.folders.inbox, services.settings.inbox.ignore)
+    inbox = services.settings.inbox
+    found = look(services.folders.inbox, inbox.ignore, announced_by=inbox.announced_by)
     now = services.clock.monotonic()
     settled = services.settling.observe(found, now, most=most)
     _say_what_waits(settled, now, services)
@@ -112,7 +113,7 @@ def _take_one(file: Found, job: str, services: Services) -> None:
         # What nobody could read in var/work stays here, where its owner sees it.
         open_plain(file.path).close()
         if signature(file.path) == file.signature:
-            services.work.claim(file.path, job)
+            services.work.claim(file.path, job, done=file.done)
     except FileNotFoundError:
         log.debug("claim.gone", file=shown(_name(file.path)))  # its owner took it back
     except OSError as error:
@@ -148,12 +149,21 @@ def _claim_of(job: str, services: Services) -> JobClaimed | None:
     services.work.finish_claim(job)
     dropped = services.work.input(job)
     if dropped is None:
-        services.work.remove_empty(job)  # a claim that never came to its rename
+        _undo(job, services)
         return None
     status = dropped.stat()
     return JobClaimed(
         job=job, name=_name(dropped), task="", size=status.st_size, owner=status.st_uid
     )
+
+
+def _undo(job: str, services: Services) -> None:
+    """Leave nothing of a claim that never came to its rename."""
+    try:
+        services.work.give_back_done(job, services.folders.inbox)
+    except OSError as error:  # it stays ours until the inbox can be written to again
+        log.warning("claim.undo_delayed", job=job, text=str(error))
+    services.work.remove_empty(job)
 
 
 def _name(path: Path) -> bytes:

@@ -79,7 +79,8 @@ async def _publish(job: Job, services: Services) -> None:
         shards = await services.ledger.shards_of(job.joined or job.id)
         await in_thread(_build, job, shards, services)
     # One way in both cases: the draft is there and appears now, or it had appeared already.
-    await finish_undisturbed(services.outbox.publish, job.id, folder, dropped)
+    leaving = await in_thread(services.work.leaving, job.id)
+    await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
     await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
     seconds = round(services.clock.now() - job.claimed_at, 3)
     log.info(
@@ -117,7 +118,7 @@ def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
         job,
         shards,
         account,
-        [*filling.files, _input_of(job, services)],
+        [*filling.files, *services.work.done_files(job.id, pause=pause), _input_of(job, services)],
         now=services.clock.now(),
         price_source=services.prices.source,
     )

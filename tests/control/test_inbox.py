@@ -109,6 +109,17 @@ def test_a_daemon_that_does_not_look_is_told_from_one_that_is_not_there():
     assert judged(entry(age=60), daemon(looked_ago=None)).code is ReasonCode.NOT_LOOKED
 
 
+def test_where_done_files_are_asked_for_each_of_the_two_says_what_it_waits_for():
+    rules = Inbox(done_file="require", done_suffix="-ok")
+    presence = daemon(a=FileSeen(NOW - 60, 10, "no-done-file"))
+    waits = reason_of(entry(), inbox=rules, daemon=presence, now=NOW)
+    speaks = reason_of(entry("a.jsonl-ok"), inbox=rules, daemon=presence, now=NOW)
+
+    assert (waits.code, waits.facts["done"]) == (ReasonCode.NO_DONE_FILE, "a.jsonl-ok")
+    assert (speaks.code, speaks.facts["name"]) == (ReasonCode.DONE_FILE, "a.jsonl")
+    assert judged(entry("a.jsonl-ok"), presence).code is ReasonCode.NOT_WANTED_NAME
+
+
 def test_a_code_that_only_another_version_knows_is_not_repeated():
     assert judged(entry(), daemon(a=FileSeen(NOW - 1, 10, "of-tomorrow"))).code is ReasonCode.NEW
 

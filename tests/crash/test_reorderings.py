@@ -61,24 +61,24 @@ SWAPS = {
     ),
     "a job is recorded as delivered before its folder appears": Swap(
         "stages/deliver.py",
-        """    await finish_undisturbed(services.outbox.publish, job.id, folder, dropped)
+        """    await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
     await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
 """,
         """    await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
-    await finish_undisturbed(services.outbox.publish, job.id, folder, dropped)
+    await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
 """,
         near="JobDelivered",
     ),
     "a folder appears before the sender's file is in it": Swap(
         "spool/outbox.py",
-        """        if dropped is not None:
+        """        for dropped in leaving:
             make_folder(draft / "input")
             move_anywhere(dropped, draft / "input" / dropped.name)
         move(draft, self._folder / folder)
 """,
         """        move(draft, self._folder / folder)
         draft = self._folder / folder
-        if dropped is not None:
+        for dropped in leaving:
             make_folder(draft / "input")
             move_anywhere(dropped, draft / "input" / dropped.name)
 """,

@@ -13,6 +13,7 @@ from batchd.spool.inbox import (
     Found,
     Patience,
     Settling,
+    announces,
     ends_complete,
     is_wanted,
     look,
@@ -214,6 +215,60 @@ def test_a_file_that_could_not_be_taken_is_offered_again_later_and_later(tmp_pat
     path.chmod(0o644)
     os.utime(path)
     assert seen_at(settling, tmp_path, 4.0, 6.0) == ["a.jsonl"], "it was mended: a new file"
+
+
+def test_a_file_that_is_touched_all_the_time_is_taken_by_its_content(tmp_path: Path):
+    settling = Settling(Patience(settle=2.0, empty=30.0, cut=60.0, most=10.0))
+    path, taken = tmp_path / "a.jsonl", dict[int, list[str]]()
+    path.write_bytes(LINE)
+    for second in range(16):
+        os.utime(path, (second, second))
+        taken[second] = seen_at(settling, tmp_path, float(second))
+    # From the first touch that was seen: ten seconds, and two more in which it is read twice.
+    assert min(second for second, names in taken.items() if names) == 13
+
+
+def test_the_most_that_is_waited_is_no_less_than_what_is_waited_anyway(tmp_path: Path):
+    settling = Settling(Patience(settle=5.0, empty=30.0, cut=60.0, most=1.0))
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINE)
+    for second in range(9):
+        os.utime(path, (second, second))
+        assert seen_at(settling, tmp_path, float(second)) == []
+
+
+def test_where_a_done_file_is_asked_for_nothing_is_taken_without(tmp_path: Path, settling):
+    def look_at(time: float) -> list[Found]:
+        return settling.observe(look(tmp_path, announced_by=".done"), time, most=9)
+
+    def told(time: float) -> list[str]:
+        return [one.reason for one in settling.observed(time)]
+
+    (tmp_path / "a.jsonl").write_bytes(LINE)
+    (tmp_path / "a.jsonl.done").mkdir()
+    assert (look_at(0.0), look_at(99.0)) == ([], []), "a folder says nothing"
+    assert told(99.0) == ["no-done-file"]
+    assert settling.next_look(99.0) is None, "nothing wakes anybody for it but its done file"
+
+    (tmp_path / "a.jsonl.done").rmdir()
+    (tmp_path / "a.jsonl.done").touch()
+    assert [file.done for file in look_at(100.0)] == [tmp_path / "a.jsonl.done"]
+    assert told(100.0) == ["ready"]
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "spoken_of"),
+    [
+        ("a.jsonl.done", ".done", "a.jsonl"),
+        ("a.jsonl.done", None, None),
+        ("a.jsonl.ready", ".done", None),
+        ("a.csv.done", ".done", None),
+        (".a.jsonl.done", ".done", None),
+        ("draft-1.jsonl.done", ".done", None),
+    ],
+)
+def test_a_done_file_speaks_of_a_file_that_is_wanted(name, suffix, spoken_of):
+    assert announces(name, suffix, ("draft-*",)) == spoken_of
 
 
 def test_the_next_look_is_when_the_first_may_have_settled(tmp_path: Path, settling: Settling):

@@ -35,7 +35,7 @@ def test_a_draft_is_hidden_and_begun_empty(outbox):
 
 def test_a_folder_appears_with_the_dropped_file_in_it(outbox, dropped):
     (outbox.begin("0aaaaa") / "receipt.json").touch()
-    assert outbox.publish("0aaaaa", "a--0aaaaa", dropped)
+    assert outbox.publish("0aaaaa", "a--0aaaaa", [dropped])
     assert names(outbox) == ["a--0aaaaa/input/a.jsonl", "a--0aaaaa/receipt.json"]
     assert not dropped.exists()
 
@@ -44,11 +44,11 @@ def test_publishing_goes_on_from_where_it_was_killed(outbox, dropped):
     draft = outbox.begin("0aaaaa")
     (draft / "receipt.json").touch()
     (draft / "input").mkdir()
-    assert outbox.publish("0aaaaa", "a--0aaaaa", dropped), "killed before the file moved"
+    assert outbox.publish("0aaaaa", "a--0aaaaa", [dropped]), "killed before the file moved"
     outbox.draft("x").parent.joinpath("a--0aaaaa").rename(draft)
-    assert outbox.publish("0aaaaa", "a--0aaaaa", None), "killed after it"
+    assert outbox.publish("0aaaaa", "a--0aaaaa", []), "killed after it"
     assert names(outbox) == ["a--0aaaaa/input/a.jsonl", "a--0aaaaa/receipt.json"]
-    assert not outbox.publish("0aaaaa", "a--0aaaaa", None), "and now it has appeared"
+    assert not outbox.publish("0aaaaa", "a--0aaaaa", []), "and now it has appeared"
 
 
 @pytest.mark.parametrize("is_empty", [True, False])
@@ -59,6 +59,6 @@ def test_a_planted_folder_is_never_replaced(outbox, dropped, is_empty):
     if not is_empty:
         (planted / "theirs").touch()
     with pytest.raises(BrokenInvariant):
-        outbox.publish("0aaaaa", "a--0aaaaa", dropped)
+        outbox.publish("0aaaaa", "a--0aaaaa", [dropped])
     assert draft.is_dir()
     assert (draft / "input" / "a.jsonl").exists(), "it waits in the draft, and is nobody else's"

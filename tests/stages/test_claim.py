@@ -184,6 +184,47 @@ async def test_a_file_that_may_not_be_moved_keeps_nobody_out():
             assert await claim.run_once(services) == 0, "and it is put off"
 
 
+async def test_a_file_and_its_done_file_leave_the_inbox_together(tmp_path):
+    async with open_services(tmp_path, inbox={"done_file": "require"}) as services:
+        drop(tmp_path, "a.jsonl", [request("a")])
+        drop(tmp_path, "alone.jsonl.done", [])
+        assert await settle_and_claim(services) == 0
+        drop(tmp_path, "a.jsonl.done", [])
+        assert await settle_and_claim(services) == 1
+        assert await claimed(services) == [b"a.jsonl"]
+        left = sorted(path.name for path in (tmp_path / "inbox").iterdir())
+        assert left == [".tmp", "alone.jsonl.done"]
+
+
+async def test_a_done_file_whose_claim_came_to_nothing_is_given_back(tmp_path):
+    """C0: killed between the done file's rename and that of its file."""
+    async with open_services(tmp_path, inbox={"done_file": "require"}) as services:
+        drop(tmp_path, "a.jsonl", [request("a")])
+        taken = tmp_path / "var" / "work" / "0aaaaa" / "done"
+        taken.mkdir(parents=True)
+        (taken / "a.jsonl.done").write_text("said")
+        assert await claim.run_once(services) == 0
+        assert (tmp_path / "inbox" / "a.jsonl.done").read_text() == "said"
+        assert services.work.jobs() == []
+        assert await settle_and_claim(services) == 1
+
+
+async def test_a_done_file_that_can_not_be_given_back_keeps_nobody_out():
+    with as_nobody() as root:
+        async with open_services(root) as services:
+            taken = root / "var" / "work" / "0aaaaa" / "done"
+            taken.mkdir(parents=True)
+            (taken / "a.jsonl.done").touch()
+            with services.work.claiming(["0aaaab"], services.folders.inbox):
+                services.work.claim(drop(root, "b.jsonl", [request("b")]), "0aaaab")
+            (root / "inbox").chmod(0o555)
+            assert await claim.run_once(services) == 1
+            assert await claimed(services) == [b"b.jsonl"]
+            (root / "inbox").chmod(0o755)
+            await claim.run_once(services)
+            assert (root / "inbox" / "a.jsonl.done").exists()
+
+
 async def test_a_file_changed_between_look_and_claim_waits_again(tmp_path):
     async with open_services(tmp_path) as services:
         path = drop(tmp_path, "a.jsonl", [request("a")])

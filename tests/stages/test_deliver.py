@@ -135,7 +135,7 @@ async def test_a_folder_that_was_taken_away_before_it_was_recorded_is_not_delive
     async with open_services(tmp_path) as services:
         job = await deliver._prepare(await settled(services, tmp_path), services)
         dropped = services.work.input(job.id)
-        assert services.outbox.publish(job.id, job.folder, dropped)
+        assert services.outbox.publish(job.id, job.folder, [dropped])
         delivered(tmp_path)["a"].rename(tmp_path / "taken")
         await step(services, deliver)
         assert (await services.ledger.job(job.id)).state is JobState.DELIVERED

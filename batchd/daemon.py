@@ -25,7 +25,8 @@ from batchd.runtime.clock import Clock, SystemClock
 from batchd.runtime.loop import Crew, Rest
 from batchd.runtime.services import Services
 from batchd.runtime.stage import bells_for, connect
-from batchd.runtime.supervisor import leave_for_sure, supervise
+from batchd.runtime.supervisor import LEAVING, leave_for_sure, supervise
+from batchd.runtime.systemd import Manager
 from batchd.runtime.threads import make_stacks_roomy
 from batchd.settings import Settings
 from batchd.spool.bulletin import post_daemon
@@ -43,7 +44,7 @@ log = structlog.get_logger()
 
 _LEDGER_LOOK = 5.0  #: seconds between two looks at whether the ledger's file is still there
 _SETTLE_FAR = 10.0  #: over a network a copy stops and goes, and attributes come late (R32)
-_LEAVING = 3.0  #: seconds for closing what is open; with `daemon.grace_seconds` less than 15
+_SLOW_DISK = 5_000_000  #: bytes per second: how fast a ledger is checked and copied, at the least
 _FILES_GRACE = 60.0  #: seconds a batch that has ended may take to name its files (stages/poll.py)
 _LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacing.py)
 
@@ -57,8 +58,10 @@ def run_daemon(settings: Settings, *, api_key: str, base_url: str | None) -> int
 async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int:
     folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
     must_be_local(folders.var)  # before the lock: there it may be nobody's
+    manager = Manager.of(os.environ, pid=os.getpid())
     with folders.locked():
         folders.prepare()
+        manager.starting(seconds=_longest_start(folders))
         if crossed := folders.crossed():
             log.warning("folders.crossed", between=[str(folder) for folder in crossed])
         remote = OpenAIBatches(settings.openai, base_url=base_url, api_key=api_key)
@@ -67,13 +70,20 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
             now = clock.now()
             post_daemon(folders.var, started=now, version=__version__, watcher="starting")
             log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
+            manager.ready()
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_pages, services)
-                await supervise(STAGES, services)
+                await supervise(STAGES, services, manager)
                 beside.cancel_scope.cancel()
-            leave_for_sure(_LEAVING)
+            leave_for_sure(LEAVING)
     log.info("daemon.stopped")
     return 0
+
+
+def _longest_start(folders: Folders) -> float:
+    """Seconds that checking the ledger may take, and copying it before a migration: both block."""
+    ledger = folders.database
+    return 2 * ledger.stat().st_size / _SLOW_DISK if ledger.is_file() else 0.0
 
 
 @asynccontextmanager

@@ -18,8 +18,10 @@ class Bell:
         """Wake whoever waits, or the next one who would."""
         self._event.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Wait to be rung, but no longer than `seconds`."""
+    async def wait(self, seconds: float) -> bool:
+        """Wait to be rung, but no longer than `seconds`; return whether it was."""
         await self._clock.wait(self._event, seconds)
-        if self._event.is_set():
-            self._event = anyio.Event()
+        if not self._event.is_set():
+            return False
+        self._event = anyio.Event()
+        return True

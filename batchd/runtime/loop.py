@@ -207,14 +207,22 @@ def _trace_of(error: Exception) -> Exception | None:
 
 
 async def run_loop(
-    name: str, look: Callable[[], Awaitable[float | None]], *, crew: Crew, bell: Bell, clock: Clock
+    name: str,
+    look: Callable[[], Awaitable[float | None]],
+    *,
+    crew: Crew,
+    bell: Bell,
+    clock: Clock,
+    beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Turn one stage's loop until it is cancelled.
 
     `look` starts what is due, and returns the seconds until something may be due again, or None.
+    `beat` is called at each turn, and while nothing is to be done at least once a tick.
     """
     failures = _Failures(clock)
     while True:
+        beat()
         try:
             waits = (await look(), crew.next_free(), TICK_SECONDS)
             seconds = min(wait for wait in waits if wait is not None)
@@ -222,4 +230,14 @@ async def run_loop(
             raise
         except Exception as error:
             seconds = failures.note(name, error)
-        await bell.wait(max(seconds, 0.0))
+        await _rest(max(seconds, 0.0), bell=bell, clock=clock, beat=beat)
+
+
+async def _rest(seconds: float, *, bell: Bell, clock: Clock, beat: Callable[[], None]) -> None:
+    """Wait for the bell. A long delay after a failure is no hang either."""
+    until = clock.monotonic() + seconds
+    while not await bell.wait(min(seconds, TICK_SECONDS)):
+        beat()
+        seconds = until - clock.monotonic()
+        if seconds <= 0:
+            return

@@ -66,6 +66,10 @@ class Services:
     intake: Intake = field(default_factory=Intake)
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
 
+    def beat(self, stage: str) -> None:
+        """Note that a stage's loop goes on: at each turn, and in a long one now and then."""
+        self.heartbeat[stage] = self.clock.monotonic()
+
     def start(self, stage: str, key: str, work: Callable[..., Awaitable[None]], *args: Any) -> bool:
         """Start one thing of a stage in the background, if it is free and there is room."""
         return self.crews[stage].start(self.tasks, key, work, *args)

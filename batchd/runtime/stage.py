@@ -47,11 +47,11 @@ async def run_stage(stage: Stage, services: Services) -> None:
         crew=services.crews[stage.NAME],
         bell=services.bells[stage.NAME],
         clock=services.clock,
+        beat=partial(services.beat, stage.NAME),
     )
 
 
 async def _look(stage: Stage, services: Services) -> float | None:
-    services.heartbeat[stage.NAME] = services.clock.monotonic()
     await stage.run_once(services)
     return await stage.next_look(services)
 

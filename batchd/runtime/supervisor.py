@@ -5,37 +5,45 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 import anyio
 import structlog
 
+from batchd.runtime.lateness import mind_lateness
+from batchd.runtime.pulse import report
 from batchd.runtime.services import Services
 from batchd.runtime.stage import Stage, run_stage
+from batchd.runtime.systemd import NOBODY, Manager
 from batchd.runtime.watcher import watch
 from batchd.spool.bulletin import post_watcher
 
 log = structlog.get_logger()
 
+LEAVING = 3.0  #: seconds for closing what is open; with `daemon.grace_seconds` less than 15
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def supervise(stages: Sequence[Stage], services: Services) -> None:
+async def supervise(stages: Sequence[Stage], services: Services, manager: Manager = NOBODY) -> None:
     """Run the stages and the watcher until SIGTERM or SIGINT; then let what is in flight end."""
+    leaving = partial(manager.stopping, seconds=services.settings.daemon.grace_seconds + LEAVING)
     turning = anyio.CancelScope()
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
         async with anyio.create_task_group() as obeying:
-            obeying.start_soon(_obey, signals, turning)
+            obeying.start_soon(_obey, signals, turning, leaving)
             with turning:
-                await _turn(stages, services)
+                await _turn(stages, services, manager)
             await _let_finish(services)
             obeying.cancel_scope.cancel()
 
 
-async def _turn(stages: Sequence[Stage], services: Services) -> None:
+async def _turn(stages: Sequence[Stage], services: Services, manager: Manager) -> None:
+    closely = services.settings.logging.level == "debug"
     async with anyio.create_task_group() as loops:
         loops.start_soon(_watch, services)
+        loops.start_soon(report, services, manager)
+        loops.start_soon(partial(mind_lateness, closely=closely))
         for stage in stages:
             loops.start_soon(run_stage, stage, services)
 
@@ -49,7 +57,11 @@ async def _watch(services: Services) -> None:
     await watch(services.folders.inbox, services.bells["claim"], services.clock, tell=tell)
 
 
-async def _obey(signals: AsyncIterator[signal.Signals], turning: anyio.CancelScope) -> None:
+async def _obey(
+    signals: AsyncIterator[signal.Signals],
+    turning: anyio.CancelScope,
+    leaving: Callable[[], None],
+) -> None:
     """The first signal is a wish: no new claims, no new calls. The second one insists."""
     async for number in signals:
         if turning.cancel_called:
@@ -57,6 +69,7 @@ async def _obey(signals: AsyncIterator[signal.Signals], turning: anyio.CancelSco
             # As after kill -9: nothing is lost. A thread in a stalled file system can't hold us.
             os._exit(0)
         log.info("daemon.stopping", signal=number.name)
+        leaving()
         turning.cancel()
 
 

@@ -104,6 +104,7 @@ def _take(settled: Sequence[Found], last: str | None, services: Services) -> Non
     with services.work.claiming(jobs, services.folders.inbox):
         for file, job in zip(settled, jobs, strict=True):
             pause()  # between two files: each claim is whole
+            services.beat(NAME)  # a thousand on a slow disk take their time, and are no hang
             _take_one(file, job, services)
 
 

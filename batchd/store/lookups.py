@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +18,16 @@ from batchd.store.database import Database
 T = TypeVar("T")
 
 _MOST = 1000  #: values fetched at once: a stage looks again when these are done
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How things stand, in a line. Times are seconds since the epoch."""
+
+    open: int  #: batches at the provider
+    oldest: float | None  #: when the first of them was opened
+    next_look: float | None  #: when one of them is to be looked at
+    waiting: int  #: jobs on their way with nothing open
 
 
 class Lookups:
@@ -63,6 +74,11 @@ class Lookups:
         """Return how many jobs are claimed and not yet delivered."""
         number: int = await self._one("on_their_way")
         return number
+
+    async def glance(self) -> Glance:
+        """Return the whole in four numbers."""
+        (row,) = await self._rows("glance")
+        return Glance(**dict(row))
 
     async def last_job(self) -> str | None:
         """Return the youngest id there is."""

@@ -192,6 +192,15 @@ SELECT * FROM shards WHERE state IN ('planned', 'submitting', 'open', 'ended') O
 SELECT count(*) FROM jobs
  WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing');
 
+-- name: glance
+-- What is open, since when, and looked at when; and the jobs on their way with nothing open.
+SELECT count(*) AS open, min(opened_at) AS oldest, min(due_at) AS next_look,
+       (SELECT count(*) FROM jobs
+         WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing')
+           AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.state = 'open'))
+       AS waiting
+  FROM shards WHERE state = 'open';
+
 -- name: last_job
 -- The youngest id.
 SELECT max(id) FROM jobs;

@@ -42,6 +42,17 @@ async def test_a_settled_file_is_moved_into_a_folder_of_its_own(tmp_path):
         assert await claim.run_once(services) == 0
 
 
+async def test_each_file_that_is_taken_is_a_sign_of_life(tmp_path):
+    """A thousand of them on a slow disk are one turn of the loop, and no hang."""
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "a.jsonl", [request("a")])
+        await claim.run_once(services)
+        assert services.heartbeat == {}
+        services.clock.advance(1.0)
+        await claim.run_once(services)
+        assert services.heartbeat == {"claim": services.clock.monotonic()}
+
+
 async def test_a_claim_that_was_never_listed_is_listed_at_the_next_look(tmp_path):
     """C1: killed between the rename and the ledger."""
     async with open_services(tmp_path) as services:

@@ -10,6 +10,7 @@ from batchd.core import events as e
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, ShardState
 from batchd.store import sql
+from batchd.store.lookups import Glance
 from tests.store.lives import (
     JOB,
     a_planned_job,
@@ -91,6 +92,18 @@ async def test_the_longest_due_is_looked_at_first(tmp_path: Path):
         assert await ledger.next_due(ShardState.OPEN) == 40.0
         assert await ledger.next_due(ShardState.ENDED) is None
         assert {shard.id for shard in await ledger.shards_in(ShardState.OPEN)} == {one, two, three}
+
+
+async def test_a_glance_tells_what_is_open_and_what_waits(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        assert await ledger.glance() == Glance(open=0, oldest=None, next_look=None, waiting=0)
+        one, two, _ = await a_planned_job(ledger, plan(1), plan(2), plan(3))
+        await a_planned_job(ledger, plan(1), job=OTHER)
+        await ledger.record(claimed("0zzzzz"), at=12.0)
+        assert (await ledger.glance()).waiting == 3
+        for shard, due_at, at in ((one, 50.0, 21.0), (two, 40.0, 22.0)):
+            await ledger.record(started(shard), opened(shard, f"b{shard}", due_at=due_at), at=at)
+        assert await ledger.glance() == Glance(open=2, oldest=21.0, next_look=40.0, waiting=2)
 
 
 async def test_submission_goes_round_jobs_and_models(tmp_path: Path):

@@ -24,6 +24,7 @@ from batchd.remote.openai_batches import OpenAIBatches
 from batchd.runtime.clock import Clock, SystemClock
 from batchd.runtime.loop import Crew, Rest
 from batchd.runtime.services import Services
+from batchd.runtime.skew import watch_clocks
 from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import LEAVING, leave_for_sure, supervise
 from batchd.runtime.systemd import Manager
@@ -73,6 +74,7 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
             manager.ready()
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_pages, services)
+                beside.start_soon(watch_clocks, [folders.staging, folders.var], clock)
                 await supervise(STAGES, services, manager)
                 beside.cancel_scope.cancel()
             leave_for_sure(LEAVING)

@@ -10,6 +10,7 @@ from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded, api_key, base_url
 from batchd.recovery.recovering import Outcome, Wish
 from batchd.recovery.running import run_recovery
+from batchd.spool.folders import keep_strangers_out
 
 
 @click.command()
@@ -32,6 +33,7 @@ def recover(loaded: Loaded, dry_run: bool, root_id: str | None, ignored: tuple[s
     stopped.
     """
     settings = loaded.settings
+    keep_strangers_out()
     outcome = run_recovery(
         settings,
         api_key=api_key(settings, os.environ),

@@ -9,6 +9,8 @@ import click
 from batchd import logs
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded, api_key, base_url
+from batchd.spool.apart import must_be_apart
+from batchd.spool.folders import Folders, keep_strangers_out
 
 
 @click.command()
@@ -23,7 +25,10 @@ def run(loaded: Loaded) -> int:
     # Before anything heavy is imported: what is missing is said at once.
     key = api_key(settings, os.environ)
     address = base_url(settings, os.environ)
-    log_file = settings.folders.root / "var" / "log" / "batchd.jsonl"
+    folders = Folders(settings.folders.root)
+    must_be_apart(folders, config=loaded.source)
+    keep_strangers_out()
+    log_file = folders.log
     with logs.configure(settings.logging, log_file, secrets=(key,)):
         from batchd.daemon import run_daemon
 

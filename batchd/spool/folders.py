@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,19 @@ from batchd.core.errors import AlreadyRunning, ConfigError
 from batchd.spool.placing import make_folder
 
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+_STRANGERS = 0o027  #: a umask: the group may read what batchd makes, the world nothing (R60)
+_DROPPED_BY_GROUP = 0o770  #: of inbox/: whoever is in its group may drop files
+_READ_BY_GROUP = 0o750  #: of all others
 PROBE = ".batchd-probe"  #: one name for ever: what a kill leaves, the next start takes away
+
+
+def keep_strangers_out() -> None:
+    """Let the group read whatever this process makes, and nobody else, whatever its umask was.
+
+    One umask for the process instead of a chmod for each file: it is right from the first moment,
+    and where the operator has set a default ACL the kernel goes by that instead.
+    """
+    os.umask(_STRANGERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +41,11 @@ class Folders:
     def inbox(self) -> Path:
         """People drop here."""
         return self.root / "inbox"
+
+    @property
+    def staging(self) -> Path:
+        """Programs write here, and rename into the inbox."""
+        return self.inbox / ".tmp"
 
     @property
     def outbox(self) -> Path:
@@ -64,8 +83,10 @@ class Folders:
         Raises `ConfigError` where that can't be done.
         """
         try:
-            for folder in (self.inbox / ".tmp", self.outbox, self.work):
-                make_folder(folder)
+            for folder in (self.inbox, self.staging):
+                _make(folder, _DROPPED_BY_GROUP)
+            for folder in (self.outbox, self.var, self.work):
+                _make(folder, _READ_BY_GROUP)
             self._write_everywhere()
         except OSError as error:
             if error.errno in _PASSING:
@@ -76,7 +97,7 @@ class Folders:
             ) from error
 
     def _write_everywhere(self) -> None:
-        for folder in (self.inbox / ".tmp", self.outbox, self.work):
+        for folder in (self.staging, self.outbox, self.work):
             probe = folder / PROBE
             probe.write_bytes(b"")
             probe.unlink()
@@ -89,7 +110,7 @@ class Folders:
         name = PROBE
         for folder in (self.work, self.outbox):
             (folder / name).unlink(missing_ok=True)
-        for here, there in ((self.inbox / ".tmp", self.work), (self.work, self.outbox)):
+        for here, there in ((self.staging, self.work), (self.work, self.outbox)):
             (here / name).write_bytes(b"")
             try:
                 (here / name).rename(there / name)
@@ -109,7 +130,7 @@ class Folders:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep a second daemon out. Raises `AlreadyRunning` with the other's process id."""
-        make_folder(self.var)
+        _make(self.var, _READ_BY_GROUP)
         descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._take(descriptor)
@@ -127,3 +148,19 @@ class Folders:
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _make(folder: Path, mode: int) -> None:
+    """Make a folder with this mode, and let what comes into it have its group. What is there stays
+    as its operator made it.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    before = os.umask(0o777 & ~mode)
+    try:
+        make_folder(folder)
+    finally:
+        os.umask(before)
+    with contextlib.suppress(PermissionError):  # systemd's RestrictSUIDSGID forbids the bit
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_ISGID)

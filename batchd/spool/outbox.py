@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +39,18 @@ class Outbox:
             return False
         for dropped in leaving:
             make_folder(draft / "input")
+            _let_the_group_read(dropped)
             move_anywhere(dropped, draft / "input" / dropped.name)
         move(draft, self._folder / folder)
         return True
+
+
+def _let_the_group_read(dropped: Path) -> None:
+    """What came with 0600 is in results and retry.jsonl for the group all the same.
+
+    Another user's file can't be changed, and those who may not read it have the rest.
+    """
+    mode = stat.S_IMODE(dropped.stat().st_mode)
+    if not mode & stat.S_IRGRP:
+        with contextlib.suppress(PermissionError):
+            dropped.chmod(mode | stat.S_IRGRP)

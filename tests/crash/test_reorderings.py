@@ -73,6 +73,7 @@ SWAPS = {
         "spool/outbox.py",
         """        for dropped in leaving:
             make_folder(draft / "input")
+            _let_the_group_read(dropped)
             move_anywhere(dropped, draft / "input" / dropped.name)
         move(draft, self._folder / folder)
 """,
@@ -80,6 +81,7 @@ SWAPS = {
         draft = self._folder / folder
         for dropped in leaving:
             make_folder(draft / "input")
+            _let_the_group_read(dropped)
             move_anywhere(dropped, draft / "input" / dropped.name)
 """,
         near="os.rename",

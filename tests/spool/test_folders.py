@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,39 @@ def test_everything_is_made_below_the_root_and_no_probe_is_left(tmp_path):
         folders.prepare()
     found = sorted(str(path.relative_to(folders.root)) for path in folders.root.rglob("*"))
     assert found == ["inbox", "inbox/.tmp", "outbox", "var", "var/work"]
+
+
+def modes(folders: Folders) -> dict[str, int]:
+    made = (folders.inbox, folders.staging, folders.outbox, folders.var, folders.work)
+    return {str(path.relative_to(folders.root)): stat.S_IMODE(path.stat().st_mode) for path in made}
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o000])
+def test_the_group_drops_and_reads_and_strangers_do_neither(tmp_path, umask):
+    """R60: whatever the umask of whoever starts it."""
+    before = os.umask(umask)
+    try:
+        Folders(tmp_path / "root").prepare()
+    finally:
+        os.umask(before)
+    assert modes(Folders(tmp_path / "root")) == {
+        "inbox": 0o2770,
+        "inbox/.tmp": 0o2770,
+        "outbox": 0o2750,
+        "var": 0o2750,
+        "var/work": 0o2750,
+    }
+
+
+def test_folders_stay_as_their_operator_made_them(tmp_path):
+    folders = Folders(tmp_path)
+    folders.work.mkdir(parents=True)
+    folders.staging.mkdir(parents=True)
+    folders.outbox.mkdir()
+    for folder in (folders.inbox, folders.staging, folders.outbox, folders.var, folders.work):
+        folder.chmod(0o1777)
+    folders.prepare()
+    assert set(modes(folders).values()) == {0o1777}
 
 
 def test_folders_that_can_not_be_made_are_the_operators(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+
 import pytest
 
 from batchd.core.errors import BrokenInvariant
@@ -62,3 +64,15 @@ def test_a_planted_folder_is_never_replaced(outbox, dropped, is_empty):
         outbox.publish("0aaaaa", "a--0aaaaa", [dropped])
     assert draft.is_dir()
     assert (draft / "input" / "a.jsonl").exists(), "it waits in the draft, and is nobody else's"
+
+
+def test_a_dropped_file_that_was_its_owners_alone_is_delivered_to_the_group(tmp_path):
+    """R60: its lines are in results and retry.jsonl for the group all the same."""
+    outbox = Outbox(tmp_path / "outbox")
+    dropped = tmp_path / "a.jsonl"
+    dropped.write_text("{}\n")
+    dropped.chmod(0o600)
+    outbox.begin("0aaaaa")
+    outbox.publish("0aaaaa", "a--0aaaaa", [dropped])
+    delivered = tmp_path / "outbox" / "a--0aaaaa" / "input" / "a.jsonl"
+    assert stat.S_IMODE(delivered.stat().st_mode) == 0o640

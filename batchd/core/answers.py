@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -104,14 +106,38 @@ _decode_response = msgspec.json.Decoder(_Response | None, strict=False).decode
 _decode_error = msgspec.json.Decoder(_Error | str).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
-_SHAPES = {
-    "/v1/chat/completions": _Choices,
-    "/v1/completions": _Choices,
-    "/v1/responses": _Responses,
-    "/v1/embeddings": _Embeddings,
-    "/v1/moderations": _Results,
+_SHAPES: dict[str, type[_Head]] = {
+    "/completions": _Choices,  # of a chat, too
+    "/responses": _Responses,
+    "/embeddings": _Embeddings,
+    "/moderations": _Results,
 }
-_decoders = {url: msgspec.json.Decoder(shape).decode for url, shape in _SHAPES.items()}
+
+
+@cache
+def _decoder_of(endpoint: str) -> Callable[[bytes], _Head]:
+    """Others write `/chat/completions` or `/v4/chat/completions`: the end says which it is."""
+    known = (shape for end, shape in _SHAPES.items() if endpoint.rstrip("/").endswith(end))
+    return msgspec.json.Decoder(next(known, _Head)).decode
+
+
+class Soft(StrEnum):
+    """What an answer is that came with status 200 and is still not a plain one (reference H)."""
+
+    TRUNCATED = "truncated"  #: cut off at its token limit
+    FILTERED = "filtered"  #: the provider's content filter took some of it, or all
+    REFUSAL = "refusal"  #: the model said no
+    TOOL_CALL = "tool_call"  #: it asks for a tool, which nobody runs in a batch
+
+
+_SOFT = {
+    "length": Soft.TRUNCATED,
+    "max_output_tokens": Soft.TRUNCATED,
+    "incomplete": Soft.TRUNCATED,
+    "content_filter": Soft.FILTERED,
+    "tool_calls": Soft.TOOL_CALL,
+    "function_call": Soft.TOOL_CALL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +152,14 @@ class Answer:
     status: int | None = None  #: the line's HTTP status
     code: str | None = None  #: why it failed
     message: str | None = None
+    soft: Soft | None = None  #: not a plain answer; some of these are failures as well
 
 
-def read_answer(line: bytes, endpoint: str) -> Answer:
-    """Read one line. Raises `msgspec.MsgspecError` where it is no answer line at all."""
+def read_answer(line: bytes, endpoint: str, *, truncated_fails: bool = False) -> Answer:
+    """Read one line. Raises `msgspec.MsgspecError` where it is no answer line at all.
+
+    `truncated_fails`: an answer that was cut off at its token limit is a failure.
+    """
     decoded = _decode_line(_mended(line))
     custom_id = str(decoded.custom_id)
     if error := _said(decoded.error):
@@ -138,7 +168,7 @@ def read_answer(line: bytes, endpoint: str) -> Answer:
     body, status = _unwrapped(response.body), response.status_code
     if status is None or not 200 <= status < 300 or body == b"null":
         return _failure(custom_id, status, _error_of(body))
-    return _success(custom_id, status, body, endpoint)
+    return _success(custom_id, status, body, endpoint, truncated_fails=truncated_fails)
 
 
 #: Any escape in a JSON string. Half of a UTF-16 pair is the only one that is six bytes long.
@@ -198,19 +228,33 @@ def _failure(custom_id: str, status: int | None, error: _Error) -> Answer:
     return Answer(custom_id, status=status, code=str(code), message=message)
 
 
-def _success(custom_id: str, status: int, body: bytes, endpoint: str) -> Answer:
-    shape = _shape(body, _decoders.get(endpoint, _decode_head))
-    output, finish_reason, failure = _content(shape, body)
-    failure = _said(shape.error) or failure
+class _Content(NamedTuple):
+    """What a body says, whatever its endpoint."""
+
+    output: Any
+    finish_reason: str | None = None
+    soft: Soft | None = None
+    failure: _Error | None = None
+
+
+def _success(
+    custom_id: str, status: int, body: bytes, endpoint: str, *, truncated_fails: bool
+) -> Answer:
+    shape = _shape(body, _decoder_of(endpoint))
+    content = _content(shape, body)
+    failure = _said(shape.error) or content.failure
+    if failure is None and truncated_fails and content.soft is Soft.TRUNCATED:
+        failure = _Error("truncated", "the answer was cut off at its token limit")
     return Answer(
         custom_id,
-        output=None if failure else output,
-        finish_reason=finish_reason,
+        output=None if failure else content.output,
+        finish_reason=content.finish_reason,
         model=shape.model,
         usage=read_usage(shape.usage),
         status=status,
         code=str(failure.code or failure.type or "failed") if failure else None,
         message=(failure.message or "the provider gave no reason") if failure else None,
+        soft=content.soft,
     )
 
 
@@ -224,26 +268,43 @@ def _shape(body: bytes, decode: Callable[[bytes], _Head]) -> _Head:
     return _Head()
 
 
-def _content(shape: _Head, body: bytes) -> tuple[Any, str | None, _Error | None]:
+def _content(shape: _Head, body: bytes) -> _Content:
     match shape:
         case _Choices(choices=[_, *_]):
             return _of_choices(shape)
         case _Responses():
             return _of_response(shape)
         case _Embeddings():
-            return _of_embeddings(shape), None, None
+            return _Content(_of_embeddings(shape))
         case _Results():
-            return shape.results, None, None
+            return _Content(shape.results)
         case _:
-            return Raw(body), None, None
+            return _Content(Raw(body))
 
 
-def _of_choices(body: _Choices) -> tuple[Any, str | None, _Error | None]:
+def _of_choices(body: _Choices) -> _Content:
     outputs = [_of_choice(choice) for choice in body.choices]
     first = body.choices[0]
     if first.message.refusal and not any(outputs):
-        return None, first.finish_reason, _Error(code="refusal", message=first.message.refusal)
-    return outputs[0] if len(outputs) == 1 else outputs, first.finish_reason, None
+        return _refused(first.finish_reason, first.message.refusal)
+    ends = [_SOFT.get(choice.finish_reason or "") for choice in body.choices]
+    soft = next((end for end in Soft if end in ends), None)
+    if soft is None and any(map(_calls, body.choices)):
+        soft = Soft.TOOL_CALL  # some servers end a call with "stop"
+    output = outputs[0] if len(outputs) == 1 else outputs
+    return _filtered(_Content(output, first.finish_reason, soft), is_empty=not any(outputs))
+
+
+def _refused(finish_reason: str | None, words: str) -> _Content:
+    return _Content(None, finish_reason, Soft.REFUSAL, _Error("refusal", words))
+
+
+def _filtered(content: _Content, *, is_empty: bool) -> _Content:
+    """Where the filter left nothing, there is no answer."""
+    if content.soft is not Soft.FILTERED or not is_empty:
+        return content
+    why = "the provider's content filter left nothing of the answer"
+    return content._replace(failure=_Error("content_filter", why))
 
 
 def _of_choice(choice: _Choice) -> Any:
@@ -256,17 +317,31 @@ def _of_choice(choice: _Choice) -> Any:
     return next((raw for raw in instead if bytes(raw) not in _NOTHING), message.content)
 
 
-def _of_response(body: _Responses) -> tuple[Any, str | None, _Error | None]:
+def _calls(choice: _Choice) -> bool:
+    asked = (choice.message.tool_calls, choice.message.function_call)
+    return any(bytes(raw) not in _NOTHING for raw in asked)
+
+
+def _of_response(body: _Responses) -> _Content:
     reason = body.incomplete_details.reason if body.incomplete_details else None
     finish_reason = reason or ("stop" if body.status == "completed" else body.status)
     if body.status in ("failed", "cancelled"):
-        return None, finish_reason, _Error(code=body.status, message=f"response {body.status}")
+        failure = _Error(code=body.status, message=f"response {body.status}")
+        return _Content(None, finish_reason, failure=failure)
     items = [(_item(raw), raw) for raw in body.output]
     text, refusal = _spoken([item for item, _ in items if item.type == "message"])
     if refusal and not text:
-        return None, finish_reason, _Error(code="refusal", message=refusal)
+        return _refused(finish_reason, refusal)
+    soft = _SOFT.get(reason or body.status or "") or _SOFT.get(body.status or "")
     calls = [raw for item, raw in items if item.type not in ("message", "reasoning")]
-    return text if text or not calls else calls, finish_reason, None
+    if soft is None and any(item.type in _CALLS for item, _ in items):
+        soft = Soft.TOOL_CALL
+    output = text if text or not calls else calls
+    return _filtered(_Content(output, finish_reason, soft), is_empty=not output)
+
+
+#: What somebody would have to run; the other kinds of call the provider has run itself.
+_CALLS = ("function_call", "custom_tool_call", "computer_call", "local_shell_call")
 
 
 def _item(raw: Raw) -> _Item:
@@ -287,37 +362,6 @@ def _spoken(messages: list[_Item]) -> tuple[str, str | None]:
 def _of_embeddings(body: _Embeddings) -> Any:
     vectors = [v.embedding for v in sorted(body.data, key=lambda vector: vector.index)]
     return vectors[0] if len(vectors) == 1 else vectors
-
-
-class _Format(msgspec.Struct):
-    type: str | None = None
-
-
-class _Text(msgspec.Struct):
-    format: _Format | None = None
-
-
-class _Asked(msgspec.Struct):
-    response_format: _Format | None = None
-    text: _Text | None = None
-
-
-class _AskedLine(msgspec.Struct):
-    body: _Asked
-
-
-_decode_asked = msgspec.json.Decoder(_AskedLine).decode
-_JSON_FORMATS = ("json_schema", "json_object")
-
-
-def asked_for_json(request_line: bytes) -> bool:
-    """Whether a request asked for a JSON answer, so that its output is an object, not a text."""
-    try:
-        body = _decode_asked(request_line).body
-    except (msgspec.MsgspecError, RecursionError):
-        return False
-    form = body.response_format or (body.text.format if body.text else None)
-    return form is not None and form.type in _JSON_FORMATS
 
 
 def parsed(output: Any) -> Any:

@@ -17,7 +17,7 @@ from batchd.core.answers import Answer, read_answer
 from batchd.core.index import AnswerIndex, Source
 from batchd.core.rows import RowSet
 from batchd.core.usage import ModelUsage, Usage
-from batchd.core.verdicts import Verdict, judge
+from batchd.core.verdicts import Fate, Verdict, fate_of, judge
 
 Price = Callable[[str | None, Usage], float | None]
 
@@ -28,6 +28,7 @@ class _Place:
     offset: int
     length: int
     succeeded: bool
+    unsent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,16 @@ class Harvest:
         attempts_before: array[int],
         max_attempts: int,
         price: Price,
+        truncated_fails: bool = False,
+        final: bool = False,
     ) -> None:
         self._ids = ids  #: custom_id -> row
         self._endpoint = endpoint
         self._attempts_before = attempts_before
         self._max_attempts = max_attempts
         self._price = price
+        self._truncated_fails = truncated_fails
+        self._final = final  #: its job gets no further round
         self._places: dict[int, _Place] = {}
         self._again: set[int] = set()
         self._uncounted: set[int] = set()
@@ -68,17 +73,20 @@ class Harvest:
     def take(self, source: Source, offset: int, line: bytes, *, executed: bool = True) -> None:
         """Take one line. `executed=False`: its request surely did not run, whatever it says."""
         try:
-            answer = read_answer(line, self._endpoint)
+            answer = read_answer(line, self._endpoint, truncated_fails=self._truncated_fails)
         except (msgspec.MsgspecError, RecursionError):
             self._oddities["unreadable_lines"] += 1
             return
         row = self._ids.get(answer.custom_id)
         if row is None:
             self._oddities["unknown_ids"] += 1
-        elif row in self._places:
-            self._repeated(row, answer, _Place(source, offset, len(line), answer.code is None))
+            return
+        fate = fate_of(answer)
+        unsent = fate is Fate.CANCELLED
+        place = _Place(source, offset, len(line), fate is Fate.SUCCEEDED, unsent)
+        if row in self._places:
+            self._repeated(row, answer, place)
         else:
-            place = _Place(source, offset, len(line), answer.code is None)
             self._settle(row, answer, place, executed=executed)
 
     def missing(self) -> Iterator[tuple[str, int]]:
@@ -87,17 +95,17 @@ class Harvest:
             if row not in self._places:
                 yield custom_id, row
 
-    def count_missing(self, number: int) -> None:
-        """Note that so many requests were answered by no line of the provider's."""
+    def count(self, oddity: str, number: int) -> None:
+        """Note something odd about so many requests."""
         if number:
-            self._oddities["missing_answers"] += number
+            self._oddities[oddity] += number
 
     def index(self) -> AnswerIndex:
         """Return where each row's answer lies."""
         index = AnswerIndex()
         for row in sorted(self._places):
             place = self._places[row]
-            index.add(row, place.source, place.offset, place.length)
+            index.add(row, place.source, place.offset, place.length, unsent=place.unsent)
         return index
 
     def tally(self) -> Tally:
@@ -118,6 +126,7 @@ class Harvest:
             attempts_before=self._attempts_before[row],
             max_attempts=self._max_attempts,
             executed=executed,
+            final=self._final,
         )
         self._places[row] = place
         if judgement.verdict is Verdict.AGAIN:

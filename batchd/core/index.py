@@ -6,6 +6,7 @@ import sys
 from array import array
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import NamedTuple
 
 _WORDS = 3  # row and source, offset, length
 _WORD = "Q"
@@ -19,25 +20,40 @@ class Source(IntEnum):
     NOTES = 2  #: batchd's own word, where the provider has none
 
 
+class Entry(NamedTuple):
+    """Where one row's answer lies."""
+
+    row: int
+    source: Source
+    offset: int
+    length: int  #: without the line break
+    unsent: bool = False  #: it says only that the request never ran: no word against an earlier one
+
+
+_UNSENT = 0x80  #: beside the source, in the first word
+
+
 class AnswerIndex:
     """Rows of one shard and where their answers lie; at most one entry counts per row."""
 
     def __init__(self) -> None:
         self._words = array(_WORD)
 
-    def add(self, row: int, source: Source, offset: int, length: int) -> None:
+    def add(
+        self, row: int, source: Source, offset: int, length: int, *, unsent: bool = False
+    ) -> None:
         """Note one row's answer: `length` bytes at `offset`, without the line break."""
-        self._words.extend((row << 8 | source, offset, length))
+        self._words.extend((row << 8 | source | (_UNSENT if unsent else 0), offset, length))
 
     def __len__(self) -> int:
         return len(self._words) // _WORDS
 
-    def __iter__(self) -> Iterator[tuple[int, Source, int, int]]:
+    def __iter__(self) -> Iterator[Entry]:
         for at in range(0, len(self._words), _WORDS):
             yield self._entry(at)
 
-    def entry(self, number: int) -> tuple[int, Source, int, int]:
-        """Return the `number`-th entry (from 0): row, source, offset, length."""
+    def entry(self, number: int) -> Entry:
+        """Return the `number`-th entry (from 0)."""
         return self._entry(number * _WORDS)
 
     def encode(self) -> bytes:
@@ -55,9 +71,9 @@ class AnswerIndex:
         index._words = _little(words)
         return index
 
-    def _entry(self, at: int) -> tuple[int, Source, int, int]:
+    def _entry(self, at: int) -> Entry:
         head, offset, length = self._words[at : at + _WORDS]
-        return head >> 8, Source(head & 0xFF), offset, length
+        return Entry(head >> 8, Source(head & 0x7F), offset, length, bool(head & _UNSENT))
 
 
 def _little(words: array[int]) -> array[int]:

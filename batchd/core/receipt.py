@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from batchd.core.answers import Answer
+from batchd.core.answers import Answer, Soft
 from batchd.core.model import JobState
 from batchd.core.names import printable, shown
 from batchd.core.rendering import SCHEMA
@@ -44,10 +44,13 @@ class Account:
     def __init__(self) -> None:
         self._fates: Counter[Fate] = Counter()
         self._codes: dict[str, _Code] = {}
+        self._soft: Counter[Soft] = Counter()
 
     def add(self, row: int, answer: Answer) -> None:
         """Count one request's last answer."""
         self._fates[fate_of(answer)] += 1
+        if answer.soft is not None:
+            self._soft[answer.soft] += 1
         if answer.code is not None:
             code = self._codes.setdefault(answer.code, _Code(message=answer.message or ""))
             code.count += 1
@@ -69,6 +72,11 @@ class Account:
         if good:
             return "partial"
         return "cancelled" if self._fates[Fate.CANCELLED] == total else "failed"
+
+    @property
+    def soft(self) -> dict[str, int]:
+        """Answers that came and are not plain ones, by kind; those that are failures, too."""
+        return {str(kind): self._soft[kind] for kind in Soft if self._soft[kind]}
 
     @property
     def errors(self) -> dict[str, Any]:
@@ -109,6 +117,7 @@ def receipt(
         "usage": _usage(spent),
         "cost": _cost(spent, 0 if job.joined else requests["succeeded"], price_source),
         "errors": account.errors,
+        "soft": account.soft,
         "repairs": job.repairs or None,
         "oddities": dict(sum((Counter(shard.oddities) for shard in shards), Counter())) or None,
         "times": _times(job, shards, now),
@@ -131,6 +140,8 @@ def _batch(shard: Shard) -> dict[str, Any]:
             "completed": counts.completed,
             "failed": counts.failed,
         },
+        "answered": shard.kept,
+        "again": len(shard.again),
         "created": rfc3339(shard.opened_at),
         "completed": rfc3339(shard.completed_at or shard.ended_at),
     }
@@ -192,6 +203,7 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
     ]
     text = [f"{name:<10}{value}" for name, value in rows]
     text += _section("errors", _errors_in_words(receipt["errors"]))
+    text += _section("not plain answers", _soft_in_words(receipt["soft"]))
     text += _section("noticed", _noticed_in_words(receipt))
     text += _section("batches", [_batch_in_words(batch) for batch in receipt["batches"]])
     text += _section("files", [_file_in_words(file) for file in receipt["files"]])
@@ -231,13 +243,42 @@ def _errors_in_words(errors: Mapping[str, Any]) -> list[str]:
     ]
 
 
+_SOFT = {
+    Soft.TRUNCATED: "cut off at their token limit",
+    Soft.FILTERED: "cut by the provider's content filter",
+    Soft.REFUSAL: "refused by the model",
+    Soft.TOOL_CALL: "calls of a tool, which nobody has run",
+}
+
+
+def _soft_in_words(soft: Mapping[str, int]) -> list[str]:
+    return [f"{number:>6,}  {kind}: {_SOFT[Soft(kind)]}" for kind, number in soft.items()]
+
+
+_ODDITIES = {
+    "unknown_ids": "answers to a custom_id that was not asked",
+    "repeated_ids": "answers to a custom_id that had one",
+    "unreadable_lines": "lines from the provider that are no answer",
+    "missing_answers": "times that a request was in no file of its batch",
+    "lost_answers": "requests whose answers the provider no longer has",
+}
+
+
 def _noticed_in_words(receipt: Mapping[str, Any]) -> list[str]:
     noticed = {**(receipt["repairs"] or {}), **(receipt["oddities"] or {})}
-    return [f"{name.replace('_', ' ')}: {value}" for name, value in noticed.items() if value]
+    words = {name: _ODDITIES.get(name, name.replace("_", " ")) for name in noticed}
+    return [f"{words[name]}: {value}" for name, value in noticed.items() if value]
 
 
 def _batch_in_words(batch: Mapping[str, Any]) -> str:
-    return f"{batch['id'] or '(none)'}  {batch['requests']:,} x {batch['model']}  {batch['status']}"
+    told = [
+        f"{batch['id'] or '(none)'}  {batch['requests']:,} x {batch['model']}  {batch['status']}"
+    ]
+    if batch["answered"] != batch["requests"]:
+        told.append(f"{batch['answered']:,} answered")
+    if batch["again"]:
+        told.append(f"{batch['again']:,} tried again")
+    return ", ".join(told)
 
 
 def _file_in_words(file: Mapping[str, Any]) -> str:

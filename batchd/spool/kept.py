@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from batchd.core.errors import BrokenInvariant
+from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.core.index import AnswerIndex, Source
 from batchd.core.subjects import Shard
 from batchd.spool.work import Work
 
 _MOST_OPEN = 16  #: files at once; a job of a thousand shards has two thousand, a process far fewer
 _KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
+
+
+class AnswersGone(BatchdError):
+    """Somebody took kept answers out of var/work; they can be brought again."""
+
+    def __init__(self, message: str, shard: Shard) -> None:
+        super().__init__(message)
+        self.shard = shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +38,36 @@ class KeptAnswers:
     """Row by row access: sixteen bytes per row in memory, the lines stay on disk."""
 
     def __init__(self, work: Work, shards: Sequence[Shard]) -> None:
+        """Find every row's answer. Raises `AnswersGone` for the first shard that lacks some."""
         # A shard that was replaced before it began has neither answers nor an index.
         self._shards = [s for s in shards if s.kept or s.failed or s.again]
-        self._indexes = [
-            AnswerIndex.decode(work.answers(s.job, s.id, "index").read_bytes())
-            for s in self._shards
-        ]
         self._work = work
         self._files: dict[tuple[int, Source], int] = {}
         last = max((s.rows.ranges[-1][1] for s in shards), default=0)
         #: by row: shard and entry of the answer that counts. Later shards are later rounds.
         self._where = array("Q", bytes(8 * (last + 1)))
-        for number, index in enumerate(self._indexes):
-            for entry, (row, *_) in enumerate(index):
-                self._where[row] = (number << 32 | entry) + 1
+        self._indexes = [self._read(number) for number in range(len(self._shards))]
+
+    def _read(self, number: int) -> AnswerIndex:
+        shard, ends = self._shards[number], dict.fromkeys(Source, 0)
+        try:
+            content = self._work.answers(shard.job, shard.id, "index").read_bytes()
+            index = AnswerIndex.decode(content)
+            for at, (row, source, offset, length, unsent) in enumerate(index):
+                ends[source] = max(ends[source], offset + length)
+                if not unsent or not self._where[row]:
+                    self._where[row] = (number << 32 | at) + 1
+        except (FileNotFoundError, ValueError, IndexError) as error:
+            raise AnswersGone(f"no index of the answers of {shard.id}: {error}", shard) from error
+        self._check(shard, ends)
+        return index
+
+    def _check(self, shard: Shard, ends: Mapping[Source, int]) -> None:
+        """Whether the files are there as far as the index reaches."""
+        for source, end in ends.items():
+            path = self._work.answers(shard.job, shard.id, _KINDS[source])
+            if end and (not path.exists() or path.stat().st_size < end):
+                raise AnswersGone(f"{path.name} is gone from var/work, or cut", shard)
 
     def of(self, row: int) -> Kept:
         """Return a row's last line. Raises `BrokenInvariant` when there is none."""
@@ -51,9 +75,9 @@ class KeptAnswers:
         if not place:
             raise BrokenInvariant(f"row {row} has no answer")
         number, entry = (place - 1) >> 32, (place - 1) & 0xFFFFFFFF
-        _, source, offset, length = self._indexes[number].entry(entry)
-        line = os.pread(self._file(number, source), length, offset)
-        return Kept(line, self._shards[number].endpoint, source is not Source.NOTES)
+        found = self._indexes[number].entry(entry)
+        line = os.pread(self._file(number, found.source), found.length, found.offset)
+        return Kept(line, self._shards[number].endpoint, found.source is not Source.NOTES)
 
     def close(self) -> None:
         """Close the files."""

@@ -20,11 +20,12 @@ from batchd.core.rounds import attempts_before
 from batchd.core.subjects import Job, Shard
 from batchd.core.verdicts import (
     NOT_EXECUTED_CODE,
-    PASSING_CODES,
+    Course,
     Failure,
     judge_failed_batch,
     missing_answer,
     room_told,
+    rule_for,
 )
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
@@ -103,8 +104,9 @@ async def _replaced(shard: Shard, services: Services) -> bool:
         case Failure.NO_ROOM if await _is_too_large(shard, before, services):
             await _cut_up(shard, services)
             return True
-        case Failure.NO_ROOM:
-            reason, keep_file, wait = ReasonCode.NO_ROOM, True, backoff(before + 1 + _ROOM_TRIES)
+        case Failure.NO_ROOM | Failure.UNPAID:
+            reason = ReasonCode.NO_ROOM if failure is Failure.NO_ROOM else ReasonCode.DENIED
+            keep_file, wait = True, backoff(before + 1 + _ROOM_TRIES)
         case Failure.FILE_UNSEEN if before + 1 < _UNSEEN_TRIES:
             # The provider may say so of a file it has (reference B.3): the file is not at fault.
             keep_file = (before + 1) % _UPLOAD_AGAIN_EVERY != 0
@@ -194,6 +196,7 @@ async def _judged(shard: Shard, job: Job, services: Services) -> Tally:
         attempts_before=before,
         max_attempts=services.settings.retries.max_attempts,
         price=services.prices.cost,
+        truncated_fails=services.settings.retries.on_truncated == "fail",
     )
     return await in_thread(_harvest, shard, harvest, services)
 
@@ -245,8 +248,9 @@ def _note_the_rest(shard: Shard, harvest: Harvest, path: Path) -> None:
             offset += len(line) + 1
             if position % 512 == 0:
                 pause()
-    if shard.status is not BatchStatus.FAILED:
-        harvest.count_missing(len(rest))
+    # One that failed never began, and one that was cancelled need not name what it left.
+    if shard.status not in (BatchStatus.FAILED, BatchStatus.CANCELLED):
+        harvest.count("missing_answers", len(rest))
 
 
 _Word = Callable[[str, int], BatchError]
@@ -260,7 +264,7 @@ def _words_for(shard: Shard) -> tuple[_Word, bool]:
         return _words_for_bad_lines(named), False
     first = shard.errors[0] if shard.errors else BatchError(None, "the batch failed without reason")
     # A reason that may pass is counted, or it would be tried for ever.
-    return lambda custom_id, row: first, first.code in PASSING_CODES
+    return lambda custom_id, row: first, rule_for(first.code).course is Course.PASSES
 
 
 def _words_for_missing(status: BatchStatus) -> _Word:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from batchd.core.answers import asked_for_json, read_answer
+from batchd.core.answers import read_answer
+from batchd.core.asked import asked_for_json
 from batchd.core.events import JobDelivered, JobTidied, PublishStarted
 from batchd.core.model import JobState
 from batchd.core.names import folder_name, shown
@@ -156,7 +157,8 @@ def _fill_row(
     services: Services,
 ) -> None:
     last = kept.of(row)
-    answer = read_answer(last.line, last.endpoint)
+    truncated_fails = services.settings.retries.on_truncated == "fail"
+    answer = read_answer(last.line, last.endpoint, truncated_fails=truncated_fails)
     account.add(row, answer)
     as_json = isinstance(answer.output, str) and asked_for_json(line)
     filling.write("results.jsonl", result_line(answer, as_json=as_json, attempts=attempts))

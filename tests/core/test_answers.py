@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from batchd.core.answers import Answer, asked_for_json, parsed, read_answer
+from batchd.core.answers import Answer, Soft, parsed, read_answer
 from batchd.core.usage import Usage
 
 CHAT = "/v1/chat/completions"
@@ -259,6 +259,103 @@ def test_an_item_of_a_kind_yet_to_come_is_handed_on():
     ]
 
 
+# Soft failures (reference H)
+
+
+def chat_soft(**message: Any) -> tuple[Soft | None, str | None]:
+    answer = read_answer(a_line(chat(**message)), CHAT)
+    return answer.soft, answer.code
+
+
+@pytest.mark.parametrize(
+    ("message", "soft", "code"),
+    [
+        ({"content": "hi"}, None, None),
+        ({"content": "hi", "finish_reason": "odd"}, None, None),
+        ({"content": "Once upon", "finish_reason": "length"}, Soft.TRUNCATED, None),
+        ({"content": "", "finish_reason": "length"}, Soft.TRUNCATED, None),
+        ({"content": "some", "finish_reason": "content_filter"}, Soft.FILTERED, None),
+        ({"content": "", "finish_reason": "content_filter"}, Soft.FILTERED, "content_filter"),
+        ({"content": None, "finish_reason": "content_filter"}, Soft.FILTERED, "content_filter"),
+        ({"content": None, "refusal": "no"}, Soft.REFUSAL, "refusal"),
+        (
+            {"content": None, "tool_calls": CALLS, "finish_reason": "tool_calls"},
+            Soft.TOOL_CALL,
+            None,
+        ),
+        ({"content": None, "tool_calls": CALLS, "finish_reason": "stop"}, Soft.TOOL_CALL, None),
+        ({"content": "hm", "tool_calls": CALLS, "finish_reason": "stop"}, Soft.TOOL_CALL, None),
+        ({"content": None, "function_call": {"name": "f"}}, Soft.TOOL_CALL, None),
+        ({"content": None, "audio": {"id": "a"}}, None, None),
+    ],
+)
+def test_chat_answers_are_told_apart(message: Any, soft: Soft | None, code: str | None):
+    assert chat_soft(**message) == (soft, code)
+
+
+def test_one_choice_cut_off_is_an_answer_cut_off():
+    body = chat(content="whole")
+    body["choices"] += chat(content="ha", finish_reason="length")["choices"]
+    answer = read_answer(a_line(body), CHAT)
+    assert (answer.soft, answer.finish_reason) == (Soft.TRUNCATED, "stop")
+
+
+CALL = {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "call_1"}
+
+
+@pytest.mark.parametrize(
+    ("output", "incomplete", "soft", "code"),
+    [
+        ([message(said("hi"))], None, None, None),
+        ([message(said("Once"))], "max_output_tokens", Soft.TRUNCATED, None),
+        ([], "max_output_tokens", Soft.TRUNCATED, None),
+        ([message(said("Once"))], "something_new", Soft.TRUNCATED, None),
+        ([message(said("some"))], "content_filter", Soft.FILTERED, None),
+        ([], "content_filter", Soft.FILTERED, "content_filter"),
+        ([message({"type": "refusal", "refusal": "no"})], None, Soft.REFUSAL, "refusal"),
+        ([CALL], None, Soft.TOOL_CALL, None),
+        ([message(said("hm")), CALL], None, Soft.TOOL_CALL, None),
+        (
+            [{"type": "web_search_call", "status": "completed"}, message(said("hi"))],
+            None,
+            None,
+            None,
+        ),
+    ],
+)
+def test_responses_are_told_apart(
+    output: Any, incomplete: str | None, soft: Soft | None, code: str | None
+):
+    body = response(*output)
+    if incomplete:
+        body |= {"status": "incomplete", "incomplete_details": {"reason": incomplete}}
+    answer = read_answer(a_line(body), RESPONSES)
+    assert (answer.soft, answer.code) == (soft, code)
+    assert answer.finish_reason == (incomplete or "stop")
+
+
+@pytest.mark.parametrize(
+    ("body", "endpoint"),
+    [
+        (chat(content="Once upon", finish_reason="length"), CHAT),
+        (response(message(said("Once")), status="incomplete"), RESPONSES),
+    ],
+)
+def test_what_was_cut_off_can_be_a_failure_that_was_paid_for(body: Any, endpoint: str):
+    kept = read_answer(a_line(body), endpoint)
+    failed = read_answer(a_line(body), endpoint, truncated_fails=True)
+    assert (kept.code, failed.code, failed.output) == (None, "truncated", None)
+    assert failed.message == "the answer was cut off at its token limit"
+    assert (failed.usage, failed.finish_reason) == (Usage(10, 2), kept.finish_reason)
+    plain_one = read_answer(a_line(chat(content="hi")), CHAT, truncated_fails=True)
+    assert plain_one.output == "hi"
+
+
+def test_a_failed_response_is_a_failure_and_nothing_soft():
+    answer = read_answer(a_line(response(status="failed")), RESPONSES, truncated_fails=True)
+    assert (answer.soft, answer.code) == (None, "failed")
+
+
 # The others
 
 
@@ -345,6 +442,15 @@ def test_a_pretty_body_does_not_break_the_line_of_a_result():
 def test_a_body_that_is_nothing_known_is_handed_on_as_it_came(body: Any):
     """Paid for. And what comes out is JSON, even where a text was no JSON."""
     assert output(body) == body
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["/chat/completions", "/v4/chat/completions", "/openai/v1/chat/completions/"]
+)
+def test_an_endpoint_may_be_spelled_otherwise(endpoint: str):
+    assert output(chat(content="hi"), endpoint) == "hi"
+    assert output(response(message(said("hi"))), "/responses") == "hi"
+    assert output(vectors([0.5]), "/v4/embeddings") == [0.5]
 
 
 def test_an_odd_shape_keeps_its_model_and_its_price():
@@ -454,43 +560,6 @@ def test_what_is_no_answer_line_is_said_to_be_none(line: bytes):
 
 
 # Answers that are JSON
-
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": {}}}
-
-
-def asked(url: str = CHAT, **body: Any) -> bool:
-    line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "m", **body}}
-    return asked_for_json(json.dumps(line).encode())
-
-
-@pytest.mark.parametrize("form", [SCHEMA, {"type": "json_object"}])
-def test_json_is_asked_for_in_chat_and_in_responses(form: dict[str, Any]):
-    assert asked(response_format=form)
-    assert asked(RESPONSES, text={"format": form})
-    assert asked(RESPONSES, text={"format": form, "verbosity": "low"})
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"response_format": {"type": "text"}},
-        {"response_format": None},
-        {"response_format": "b64_json"},
-        {"text": {"format": {"type": "text"}}},
-        {"text": {"format": None}},
-        {"text": {}},
-        {"text": "format"},
-        {"messages": [{"content": "json_object"}]},
-    ],
-)
-def test_everything_else_asks_for_a_text(body: dict[str, Any]):
-    assert not asked(**body)
-
-
-@pytest.mark.parametrize("line", [b"", b"{", b'{"body": []}', b'{"body": {"x": ' + b"[" * 100_000])
-def test_what_is_no_request_asks_for_nothing(line: bytes):
-    assert not asked_for_json(line)
 
 
 def test_a_json_text_is_the_value_it_is():

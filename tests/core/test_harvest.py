@@ -6,20 +6,21 @@ from array import array
 from typing import Any
 
 from batchd.core.harvest import Harvest
-from batchd.core.index import Source
+from batchd.core.index import Entry, Source
 from batchd.core.rows import RowSet
 from batchd.core.usage import ModelUsage, Usage
 
 CHAT = "/v1/chat/completions"
 
 
-def harvest(*ids: str, attempts: int = 0, price: float | None = 0.5) -> Harvest:
+def harvest(*ids: str, attempts: int = 0, price: float | None = 0.5, **rules: bool) -> Harvest:
     return Harvest(
         {custom_id: row for row, custom_id in enumerate(ids, start=1)},
         endpoint=CHAT,
         attempts_before=array("H", [attempts] * (len(ids) + 1)),
         max_attempts=3,
         price=lambda model, usage: price,
+        **rules,
     )
 
 
@@ -42,9 +43,9 @@ def test_answers_are_matched_by_id_and_their_places_kept():
     crop.take(Source.OUTPUT, 500, success("b"))
     assert list(crop.missing()) == []
     assert list(crop.index()) == [
-        (1, Source.ERROR, 0, len(failure("a"))),
-        (2, Source.OUTPUT, 500, len(success("b"))),
-        (3, Source.OUTPUT, 0, len(success("c"))),
+        Entry(1, Source.ERROR, 0, len(failure("a"))),
+        Entry(2, Source.OUTPUT, 500, len(success("b"))),
+        Entry(3, Source.OUTPUT, 0, len(success("c"))),
     ]
     tally = crop.tally()
     assert (tally.kept, tally.failed, tally.again, tally.uncounted) == (2, 1, RowSet(), RowSet())
@@ -68,14 +69,44 @@ def test_what_did_not_run_costs_no_attempt():
     assert (tally.again, tally.uncounted) == (RowSet.of([1]), RowSet.of([1, 2]))
 
 
+def test_what_says_only_that_nothing_ran_is_marked_as_no_word_against_an_earlier_one():
+    crop = harvest("a", "b", "c")
+    crop.take(Source.NOTES, 0, failure("a", "not_executed"), executed=False)
+    crop.take(Source.ERROR, 0, failure("b", "batch_cancelled"))
+    crop.take(Source.NOTES, 0, failure("c", "invalid_url"), executed=False)
+    assert [entry.unsent for entry in crop.index()] == [True, True, False]
+
+
+def test_where_no_round_follows_nothing_is_left_to_try():
+    crop = harvest("a", "b", "c", final=True)
+    crop.take(Source.ERROR, 0, failure("a", "server_error"))
+    crop.take(Source.NOTES, 0, failure("b", "not_executed"), executed=False)
+    crop.take(Source.OUTPUT, 0, success("c"))
+    tally = crop.tally()
+    assert (tally.again, tally.failed, tally.kept) == (RowSet(), 2, 1)
+    assert tally.uncounted == RowSet.of([2])
+
+
+def test_an_answer_that_was_cut_off_is_kept_or_a_failure_that_was_paid_for():
+    body = {"model": "m", "usage": {"prompt_tokens": 10, "completion_tokens": 2}}
+    body["choices"] = [{"message": {"content": "Once"}, "finish_reason": "length"}]
+    line = json.dumps({"custom_id": "a", "response": {"status_code": 200, "body": body}}).encode()
+    kept, failed = harvest("a"), harvest("a", truncated_fails=True)
+    for crop in (kept, failed):
+        crop.take(Source.OUTPUT, 0, line)
+        assert crop.tally().usage == {"m": ModelUsage(Usage(10, 2), 1, 0.5)}
+        assert crop.tally().again == RowSet()
+    assert (kept.tally().kept, failed.tally().kept) == (1, 0)
+
+
 def test_what_nobody_asked_for_is_counted_and_left():
     crop = harvest("a")
     for line in (b"", b"not json", b"[" * 100_000, success("z")):
         crop.take(Source.OUTPUT, 0, line)
     assert crop.tally().oddities == {"unreadable_lines": 3, "unknown_ids": 1}
     assert list(crop.missing()) == [("a", 1)]
-    crop.count_missing(1)
-    crop.count_missing(0)
+    crop.count("missing_answers", 1)
+    crop.count("missing_answers", 0)
     assert crop.tally().oddities["missing_answers"] == 1
     assert crop.tally().usage == {}
 
@@ -85,7 +116,7 @@ def test_the_first_of_two_answers_counts():
     crop.take(Source.OUTPUT, 0, success("a"))
     crop.take(Source.OUTPUT, 9, success("a"))
     crop.take(Source.ERROR, 0, failure("a", "server_error"))
-    assert list(crop.index()) == [(1, Source.OUTPUT, 0, len(success("a")))]
+    assert list(crop.index()) == [Entry(1, Source.OUTPUT, 0, len(success("a")))]
     assert crop.tally().oddities == {"repeated_ids": 2}
     assert (crop.tally().kept, crop.tally().again) == (1, RowSet())
 

@@ -4,18 +4,24 @@ import random
 
 import pytest
 
-from batchd.core.index import AnswerIndex, Source
+from batchd.core.index import AnswerIndex, Entry, Source
 
 
 def test_an_index_becomes_what_it_was():
     chance = random.Random(11)
     entries = [
-        (chance.randrange(1, 2**50), chance.choice(list(Source)), chance.randrange(2**60), 7)
+        Entry(
+            chance.randrange(1, 2**50),
+            chance.choice(list(Source)),
+            chance.randrange(2**60),
+            7,
+            unsent=chance.random() < 0.5,
+        )
         for _ in range(500)
     ]
     index = AnswerIndex()
     for entry in entries:
-        index.add(*entry)
+        index.add(*entry[:4], unsent=entry.unsent)
     content = index.encode()
     assert len(content) == 24 * len(entries)
     again = AnswerIndex.decode(content)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from batchd.core.answers import Answer
+from batchd.core.answers import Answer, Soft
 from batchd.core.model import BatchStatus, Counts, JobState, ShardState
 from batchd.core.receipt import Account, DeliveredFile, receipt, receipt_as_text, rfc3339
 from batchd.core.rows import RowSet
@@ -107,6 +107,33 @@ def test_failures_are_told_by_code_with_their_first_lines():
     errors = account(*["rare"], *["odd"] * 8, None).errors
     assert list(errors) == ["odd", "rare"]
     assert errors["odd"] == {"count": 8, "first_lines": [2, 3, 4, 5, 6], "message": "no"}
+
+
+def test_answers_that_are_not_plain_ones_are_counted_whether_they_failed_or_not():
+    counted = account(None, None)
+    for row, soft in enumerate([Soft.TRUNCATED, Soft.TRUNCATED, Soft.REFUSAL], start=3):
+        code = "refusal" if soft is Soft.REFUSAL else None
+        counted.add(row, Answer(f"id-{row}", soft=soft, code=code))
+    made = receipt_of(counted, SHARD)
+    assert made["soft"] == {"truncated": 2, "refusal": 1}
+    assert made["requests"]["succeeded"] == 4
+    text = receipt_as_text(made)
+    assert "not plain answers:\n       2  truncated: cut off at their token limit\n" in text
+    assert "not plain" not in receipt_as_text(receipt_of(account(None), SHARD))
+
+
+def test_what_was_odd_is_told_in_words():
+    odd = replace(SHARD, oddities={"unknown_ids": 2, "something_new": 1})
+    text = receipt_as_text(receipt_of(account(None), odd))
+    assert "answers to a custom_id that was not asked: 2" in text
+    assert "something new: 1" in text
+
+
+def test_a_batch_that_did_not_answer_everything_says_so():
+    expired = replace(SHARD, kept=1, again=RowSet.of([2, 3]), status=BatchStatus.EXPIRED)
+    made = receipt_of(account(None), expired)
+    assert (made["batches"][0]["answered"], made["batches"][0]["again"]) == (1, 2)
+    assert "batch_1  3 x m  expired, 1 answered, 2 tried again" in receipt_as_text(made)
 
 
 def test_a_receipt_says_all_of_it():

@@ -12,7 +12,7 @@ from batchd.core.index import AnswerIndex, Source
 from batchd.core.model import Counts, ShardState
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Shard
-from batchd.spool.kept import kept_answers
+from batchd.spool.kept import AnswersGone, kept_answers
 from batchd.spool.work import Work
 
 KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
@@ -31,12 +31,17 @@ def work(tmp_path) -> Work:
     return Work(tmp_path)
 
 
-def brought(work: Work, number: int, answers: dict[int, tuple[Source, bytes]]) -> Shard:
+def brought(
+    work: Work,
+    number: int,
+    answers: dict[int, tuple[Source, bytes]],
+    unsent: set[int] | None = None,
+) -> Shard:
     """A collected shard with one line per row."""
     shard = replace(PLAIN, id=f"0aaaaa-{number}", number=number, rows=RowSet.of(answers))
     index, files = AnswerIndex(), dict.fromkeys(Source, b"")
     for row, (source, line) in answers.items():
-        index.add(row, source, len(files[source]), len(line))
+        index.add(row, source, len(files[source]), len(line), unsent=row in (unsent or ()))
         files[source] += line + b"\n"
     work.answers("0aaaaa", shard.id, "index").parent.mkdir(parents=True, exist_ok=True)
     for source, content in files.items():
@@ -68,6 +73,36 @@ def test_the_last_round_counts(work):
     with kept_answers(work, [first, second]) as kept:
         assert kept.of(1).line == b"at last"
         assert kept.of(2).line == b"fine"
+
+
+def test_that_a_request_never_ran_is_no_word_against_an_earlier_one(work):
+    first = brought(work, 1, {1: (Source.ERROR, b"429"), 2: (Source.ERROR, b"500")})
+    second = brought(
+        work, 2, {1: (Source.NOTES, b"cancelled"), 3: (Source.NOTES, b"cancelled")}, unsent={1, 3}
+    )
+    with kept_answers(work, [first, second]) as kept:
+        assert [kept.of(row).line for row in (1, 2, 3)] == [b"429", b"500", b"cancelled"]
+
+
+@pytest.mark.parametrize("kind", ["index", "output", "error"])
+@pytest.mark.parametrize("cut", [True, False])
+def test_answers_that_somebody_took_out_are_missed(work, kind, cut):
+    whole = brought(work, 1, {1: (Source.OUTPUT, b"one"), 2: (Source.ERROR, b"two")})
+    shard = brought(work, 2, {3: (Source.OUTPUT, b"three"), 4: (Source.ERROR, b"four")})
+    path = work.answers("0aaaaa", shard.id, kind)
+    path.write_bytes(path.read_bytes()[:-3]) if cut else path.unlink()
+    with pytest.raises(AnswersGone) as gone, kept_answers(work, [whole, shard]):
+        pass
+    assert gone.value.shard == shard
+
+
+def test_an_index_of_rows_that_are_not_there_is_no_index(work):
+    shard = brought(work, 1, {1: (Source.OUTPUT, b"one")})
+    index = AnswerIndex()
+    index.add(7, Source.OUTPUT, 0, 3)
+    work.answers("0aaaaa", shard.id, "index").write_bytes(index.encode())
+    with pytest.raises(AnswersGone), kept_answers(work, [shard]):
+        pass
 
 
 def test_a_shard_that_was_replaced_has_nothing_to_read(work):

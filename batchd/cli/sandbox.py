@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from batchd.sandbox.options import DEFAULT_PORT, Options
+from batchd.sandbox.options import DEFAULT_PORT, DIALECTS, Options
 
 _HINTS = """\
 Any OpenAI client can use it:
@@ -79,6 +79,21 @@ def _pair(given: str) -> tuple[str, Any]:
     show_default=True,
     type=click.FloatRange(min=0),
     help="How much of that it is validating.",
+)
+@click.option(
+    "--dialect",
+    default="openai",
+    show_default=True,
+    metavar="NAME",
+    type=click.Choice(DIALECTS),
+    help=f"Speak as another server does: {', '.join(DIALECTS[1:])}.",
+)
+@click.option(
+    "--expiry-speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Let files expire so many times sooner than they were told to.",
 )
 @click.option("--seed", default="", metavar="TEXT", help="Shuffle the outputs another way.")
 @click.option(

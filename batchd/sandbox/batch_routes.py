@@ -39,27 +39,32 @@ async def create_batch(request: Request) -> Json:
     world.lives.add(life)
     life.add_done_callback(world.lives.discard)
     life.add_done_callback(_be_loud)
-    return Json(batch.as_object())
+    return Json(world.dialect.show_created(batch.as_object()))
 
 
 async def retrieve_batch(request: Request) -> Json:
-    return Json(_batch(request).as_object())
+    world: World = request.app.state.world
+    return Json(world.dialect.show_batch(_batch(request).as_object()))
 
 
 async def cancel_batch(request: Request) -> Json:
+    world: World = request.app.state.world
     batch = _batch(request)
     if batch.status in _REFUSE_CANCEL:
         raise ApiError(409, f"Cannot cancel a batch with status '{batch.status}'.")
     if batch.status not in ("cancelling", "cancelled"):
         batch.cancel()
-    return Json(batch.as_object())
+    return Json(world.dialect.show_batch(batch.as_object()))
 
 
 async def list_batches(request: Request) -> Json:
     world: World = request.app.state.world
     query = request.query_params
     limit = page_limit(query.get("limit"), default=_DEFAULT_PAGE, most=LIST_PAGE)
-    return Json(page_of(_listed(world, query.get("after")), limit))
+    listed, show = _listed(world, query.get("after")), world.dialect.show_batch
+    if world.dialect.bare_lists:
+        return Json([show(batch.as_object()) for batch in listed])
+    return Json(page_of(listed, limit, show))
 
 
 def _batch(request: Request) -> Batch:

@@ -57,7 +57,7 @@ class Batch:
 
     endpoint: str
     input_file_id: str
-    completion_window: str
+    completion_window: str | None
     metadata: dict[str, str] | None
     seconds: float  #: from creation to completion
     output_lifetime: int

@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from batchd.core.limits import COMPLETION_WINDOW, METADATA_KEY, METADATA_PAIRS, METADATA_VALUE
-from batchd.sandbox.answers import SERVED
+import msgspec
+
+from batchd.core.limits import METADATA_KEY, METADATA_PAIRS, METADATA_VALUE
 from batchd.sandbox.batches import Batch, BatchError, Quirks
+from batchd.sandbox.dialects import Dialect
 from batchd.sandbox.faults import CannotFind, Faults, use_one
-from batchd.sandbox.files import RETENTION_SECONDS
-from batchd.sandbox.members import check_range, invalid_type, invalid_value, missing
+from batchd.sandbox.files import RETENTION_SECONDS, StoredFile
+from batchd.sandbox.members import check_range, invalid_type, invalid_value, missing, unknown
+from batchd.sandbox.room import no_room, tokens_of
 from batchd.sandbox.wire import ApiError
 from batchd.sandbox.world import World
 
@@ -29,17 +32,21 @@ _FIELDS = (
 
 def create(world: World, given: dict[str, Any]) -> Batch:
     """A batch in `validating`, or ApiError."""
-    _check(given)
+    _check(given, world.dialect)
     _check_rate(world)
+    tokens = _check_room(world, given["input_file_id"])
     batch = Batch(
         endpoint=given["endpoint"],
         input_file_id=given["input_file_id"],
-        completion_window=given["completion_window"],
+        completion_window=given.get("completion_window"),
         metadata=given.get("metadata"),
         seconds=_seconds(world, given.get("metadata") or {}),
         output_lifetime=_lifetime(given),
         quirks=_quirks(world.faults),
+        id=world.dialect.new_batch_id(),
     )
+    if tokens:
+        batch.model, batch.tokens = tokens
     batch.doomed = _doom(world, batch)
     world.book.put(batch)
     return batch
@@ -56,6 +63,27 @@ def _check_rate(world: World) -> None:
             kind="requests",
             headers={"retry-after": f"{world.faults.creates_retry_after:g}"},
         )
+
+
+def _check_room(world: World, file_id: str) -> tuple[str, int] | None:
+    """Azure's fail-fast regions refuse a creation where the queue is full (reference I); so what
+    is only created has to count at once."""
+    file = world.shelf.find(file_id)
+    if not world.dialect.refuses_when_full or file is None:
+        return None
+    model, tokens = _model_of(file), tokens_of(file.bytes)
+    if error := no_room(world, model, tokens):
+        raise ApiError(400, error.message, code=error.code)
+    return model, tokens
+
+
+def _model_of(file: StoredFile) -> str:
+    """Of the first line; what is wrong with it is found later, by the validation."""
+    with file.path.open("rb") as source:
+        try:
+            return str(msgspec.json.decode(source.readline())["body"]["model"])
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+            return ""
 
 
 def _quirks(faults: Faults) -> Quirks:
@@ -80,8 +108,9 @@ def _doom(world: World, batch: Batch) -> list[BatchError]:
     if file is None or mode == "batch":
         message = _cannot_find(batch.input_file_id, "organization org-sandbox")
         return [BatchError("invalid_request", message, "file_id")]
-    if file.purpose != "batch":
-        raise ApiError(400, "The input file must have the purpose 'batch'.", param="input_file_id")
+    if file.purpose != world.dialect.purpose:
+        message = f"The input file must have the purpose '{world.dialect.purpose}'."
+        raise ApiError(400, message, param="input_file_id")
     # A link, not the file itself: it may be deleted while the batch is on its way.
     os.link(file.path, world.folder / f"{batch.id}_input.jsonl")
     batch.input_sha256 = file.sha256
@@ -120,29 +149,31 @@ def _lifetime(given: dict[str, Any]) -> int:
     return after["seconds"] if after else RETENTION_SECONDS
 
 
-def _check(given: dict[str, Any]) -> None:
+def _check(given: dict[str, Any], dialect: Dialect) -> None:
     """In the API's order: the first thing wrong is the answer."""
     for check in _CHECKS:
-        check(given)
+        check(given, dialect)
 
 
-def _check_input_file(given: dict[str, Any]) -> None:
+def _check_input_file(given: dict[str, Any], _dialect: Dialect) -> None:
     _require_string(given, "input_file_id")
 
 
-def _check_endpoint(given: dict[str, Any]) -> None:
+def _check_endpoint(given: dict[str, Any], dialect: Dialect) -> None:
     endpoint = _require_string(given, "endpoint")
-    if endpoint not in SERVED:
-        raise invalid_value("endpoint", endpoint, SERVED)
+    if endpoint not in dialect.endpoints:
+        raise invalid_value("endpoint", endpoint, tuple(dialect.endpoints))
 
 
-def _check_window(given: dict[str, Any]) -> None:
+def _check_window(given: dict[str, Any], dialect: Dialect) -> None:
+    if dialect.windows is None:
+        return
     window = _require_string(given, "completion_window")
-    if window != COMPLETION_WINDOW:
-        raise invalid_value("completion_window", window, (COMPLETION_WINDOW,))
+    if not dialect.allows_window(window):
+        raise invalid_value("completion_window", window, tuple(dialect.windows.split("|")))
 
 
-def _check_metadata(given: dict[str, Any]) -> None:
+def _check_metadata(given: dict[str, Any], _dialect: Dialect) -> None:
     metadata = given.get("metadata")
     if metadata is None:
         return
@@ -164,7 +195,7 @@ def _check_pair(key: str, value: object) -> None:
         raise _too_long(param, "string", METADATA_VALUE, len(value))
 
 
-def check_lifetime(after: object, param: str) -> None:
+def check_lifetime(after: object, param: str, bounds: tuple[int, int]) -> None:
     """`{"anchor": "created_at", "seconds": 3600..2592000}`, here and in uploads."""
     if after is None:
         return
@@ -175,22 +206,22 @@ def check_lifetime(after: object, param: str) -> None:
     seconds = after.get("seconds")
     if not isinstance(seconds, int) or isinstance(seconds, bool):
         raise invalid_type(f"{param}.seconds", "an integer", seconds)
-    check_range(f"{param}.seconds", seconds, 3600, RETENTION_SECONDS)
+    check_range(f"{param}.seconds", seconds, *bounds)
 
 
-def _check_lifetime(given: dict[str, Any]) -> None:
-    check_lifetime(given.get("output_expires_after"), "output_expires_after")
+def _check_lifetime(given: dict[str, Any], dialect: Dialect) -> None:
+    if dialect.expiry:
+        check_lifetime(given.get("output_expires_after"), "output_expires_after", dialect.expiry)
 
 
-def _check_unknown(given: dict[str, Any]) -> None:
+def _check_unknown(given: dict[str, Any], dialect: Dialect) -> None:
+    missing = {"completion_window": dialect.windows, "output_expires_after": dialect.expiry}
     for name in given:
-        if name not in _FIELDS:
-            raise ApiError(
-                400, f"Unknown parameter: '{name}'.", code="unknown_parameter", param=name
-            )
+        if name not in _FIELDS or missing.get(name, "") is None:
+            raise unknown(name)
 
 
-_CHECKS: tuple[Callable[[dict[str, Any]], None], ...] = (
+_CHECKS: tuple[Callable[[dict[str, Any], Dialect], None], ...] = (
     _check_input_file,
     _check_endpoint,
     _check_window,

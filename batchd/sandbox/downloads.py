@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -20,20 +22,28 @@ _DRIPS = 20  # a second, when it drips
 class Download(Response):
     """The bytes of a file, as many as are to be sent."""
 
-    def __init__(self, file: StoredFile, world: World) -> None:
+    def __init__(self, file: StoredFile, world: World, asked: Headers) -> None:
+        faults = world.faults
+        self._start = _start(file, asked) if faults.ranges else 0
+        self._length = file.bytes - self._start
         headers = {"content-disposition": f'attachment; filename="{file.filename}"'}
-        if not world.faults.chunked_content:
-            headers["content-length"] = str(file.bytes)
+        if faults.ranges:
+            headers |= {"accept-ranges": "bytes", "etag": etag_of(file)}
+        if self._start:
+            headers["content-range"] = f"bytes {self._start}-{file.bytes - 1}/{file.bytes}"
+        if not faults.chunked_content:
+            headers["content-length"] = str(self._length)
         super().__init__(headers=headers, media_type="application/octet-stream")
-        if world.faults.chunked_content:
+        if faults.chunked_content:
             del self.headers["content-length"]  # put there by the base class, for an empty body
+        self.status_code = 206 if self._start else 200
         self._file, self._world = file, world
-        self._cut = _cut(file, world)
-        self._rate = world.faults.bytes_per_second
+        self._cut = _cut(self._length, world)
+        self._rate = faults.bytes_per_second
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
+        headers, status = self.raw_headers, self.status_code
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         async for chunk in self._chunks():
             if is_gone(scope):
                 return
@@ -44,9 +54,10 @@ class Download(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        left = self._file.bytes if self._cut is None else self._cut
+        left = self._length if self._cut is None else self._cut
         step = max(1, int(self._rate / _DRIPS)) if self._rate else _CHUNK
         with self._file.path.open("rb") as source:
+            source.seek(self._start)
             while chunk := source.read(min(step, left)):
                 left -= len(chunk)
                 yield chunk
@@ -54,10 +65,27 @@ class Download(Response):
                     await self._world.pause(len(chunk) / self._rate)
 
 
-def _cut(file: StoredFile, world: World) -> int | None:
+def etag_of(file: StoredFile) -> str:
+    """A strong one: other bytes, another tag."""
+    return f'"{file.sha256}"'
+
+
+def _start(file: StoredFile, asked: Headers) -> int:
+    """Where to begin. Of ranges only the open one is known, which is all that resuming takes."""
+    wanted = re.fullmatch(r"bytes=(\d+)-", asked.get("range", ""))
+    if wanted is None or asked.get("if-range", etag_of(file)) != etag_of(file):
+        return 0
+    start = int(wanted[1])
+    if start >= file.bytes:
+        unsatisfied = {"content-range": f"bytes */{file.bytes}"}
+        raise ApiError(416, "The requested range is not there.", headers=unsatisfied)
+    return start
+
+
+def _cut(length: int, world: World) -> int | None:
     """After how many bytes this download breaks off."""
     cut = world.faults.cut_after_bytes
-    if cut is None or cut >= file.bytes:
+    if cut is None or cut >= length:
         return None
     happens, world.faults.cut_times = use_one(world.faults.cut_times)
     return cut if happens else None

@@ -7,6 +7,7 @@
 | `cut_times` | number | only so many downloads break off |
 | `chunked_content` | true | downloads come without a Content-Length |
 | `bytes_per_second` | number | downloads drip |
+| `ranges` | true | downloads offer to be resumed (Accept-Ranges, ETag) |
 | `not_found_times` | number | each file is 404 for its first so many downloads |
 | `listing_lag_seconds` | seconds | a new batch is in the list only after so long |
 | `hide_from_list` | true | batches created meanwhile never appear in the list |
@@ -125,6 +126,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cut_times: int | None = None
     chunked_content: bool = False
     bytes_per_second: float | None = None
+    ranges: bool = False
     not_found_times: int = 0
     listing_lag_seconds: float = 0.0
     hide_from_list: bool = False

@@ -9,14 +9,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from batchd.sandbox.creating import check_lifetime
+from batchd.sandbox.dialects import Dialect
 from batchd.sandbox.downloads import Download, refuse_at_first
 from batchd.sandbox.files import RETENTION_SECONDS, StoredFile
-from batchd.sandbox.members import invalid_value, missing, page_limit
+from batchd.sandbox.members import invalid_value, missing, page_limit, unknown
 from batchd.sandbox.uploads import Form, Received
 from batchd.sandbox.wire import ApiError, Json, page_of
 from batchd.sandbox.world import World
 
-_PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+_OTHER_PURPOSES = ("assistants", "fine-tune", "vision", "user_data", "evals")  # than for batches
 _MAX_PAGE = 10_000
 
 
@@ -29,24 +30,26 @@ async def upload(request: Request) -> Json:
     except BaseException:  # whatever ended the upload: half a file is litter
         form.discard()
         raise
-    return Json(file.as_object())
+    return Json(world.dialect.show_file(file.as_object()))
 
 
 def _accepted(form: Form, world: World) -> StoredFile:
     """The form as a file, or ApiError with what is wrong with it (reference B.4, L.2)."""
-    purpose = form.fields.get("purpose")
+    dialect, purpose = world.dialect, form.fields.get("purpose")
     if not purpose:
         raise missing("purpose")
-    if purpose not in _PURPOSES:
-        raise invalid_value("purpose", purpose, _PURPOSES)
+    purposes = (dialect.purpose, *_OTHER_PURPOSES)
+    if purpose not in purposes:
+        raise invalid_value("purpose", purpose, purposes)
     if form.file is None:
         raise missing("file")
-    lifetime = _lifetime(form.fields)
-    _check_content(form.file, purpose, lenient=world.faults.lenient_uploads)
-    return _stored(form.file, purpose, lifetime)
+    lifetime = _lifetime(form.fields, dialect)
+    for_batches = purpose == dialect.purpose and not world.faults.lenient_uploads
+    _check_content(form.file, for_batches=for_batches)
+    return _stored(form.file, purpose, lifetime, dialect)
 
 
-def _stored(received: Received, purpose: str, lifetime: int) -> StoredFile:
+def _stored(received: Received, purpose: str, lifetime: int, dialect: Dialect) -> StoredFile:
     return StoredFile(
         received.filename,
         purpose,
@@ -54,13 +57,14 @@ def _stored(received: Received, purpose: str, lifetime: int) -> StoredFile:
         received.bytes,
         received.sha.hexdigest(),
         lifetime,
+        id=dialect.new_file_id(),
     )
 
 
-def _check_content(received: Received, purpose: str, *, lenient: bool) -> None:
+def _check_content(received: Received, *, for_batches: bool) -> None:
     if received.is_too_large:
         raise ApiError(400, "File is too large.")
-    if purpose != "batch" or lenient:
+    if not for_batches:
         return
     if PurePath(received.filename).suffix not in ("", ".jsonl"):
         raise _not_jsonl()
@@ -70,12 +74,14 @@ def _check_content(received: Received, purpose: str, *, lenient: bool) -> None:
         raise _not_jsonl()
 
 
-def _lifetime(fields: dict[str, str]) -> int:
+def _lifetime(fields: dict[str, str], dialect: Dialect) -> int:
     anchor, seconds = fields.get("expires_after[anchor]"), fields.get("expires_after[seconds]")
     if anchor is None and seconds is None:
         return RETENTION_SECONDS
+    if dialect.expiry is None:
+        raise unknown("expires_after")
     number = int(seconds) if seconds and seconds.isdecimal() else None
-    check_lifetime({"anchor": anchor, "seconds": number}, "expires_after")
+    check_lifetime({"anchor": anchor, "seconds": number}, "expires_after", dialect.expiry)
     return number or RETENTION_SECONDS
 
 
@@ -95,7 +101,7 @@ async def list_files(request: Request) -> Json:
     ]
     if after := query.get("after"):
         files = files[files.index(world.shelf.get(after)) + 1 :]
-    return Json(page_of(files, limit))
+    return Json(page_of(files, limit, world.dialect.show_file))
 
 
 def _ordered(world: World, order: str) -> list[StoredFile]:
@@ -106,7 +112,8 @@ def _ordered(world: World, order: str) -> list[StoredFile]:
 
 
 async def retrieve_file(request: Request) -> Json:
-    return Json(_file(request).as_object())
+    world: World = request.app.state.world
+    return Json(world.dialect.show_file(_file(request).as_object()))
 
 
 async def delete_file(request: Request) -> Json:
@@ -119,7 +126,7 @@ async def delete_file(request: Request) -> Json:
 async def content(request: Request) -> Response:
     file = _file(request)
     refuse_at_first(file, request.app.state.world)
-    return Download(file, request.app.state.world)
+    return Download(file, request.app.state.world, request.headers)
 
 
 def _file(request: Request) -> StoredFile:

@@ -23,11 +23,12 @@ class StoredFile:
     path: Path
     bytes: int
     sha256: str
-    lifetime: int = RETENTION_SECONDS  #: seconds until it expires; nothing expires here for real
+    lifetime: int = RETENTION_SECONDS  #: seconds until it expires, as it was told
     id: str = field(default_factory=new_file_id)
     created_at: int = field(default_factory=lambda: int(time.time()))
     born: float = field(default_factory=time.monotonic)
     deleted: bool = False
+    expired: bool = False
     withheld: int = 0  #: downloads that were answered 404 although the file is there
 
     def as_object(self) -> dict[str, object]:
@@ -46,10 +47,11 @@ class StoredFile:
 
 
 class Shelf:
-    """Every file by id, in the order of arrival. Deleted ones stay known to the ledger."""
+    """Every file by id, in the order of arrival. Those that are gone stay known to the ledger."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, speed: float = 1.0) -> None:
         self.folder = folder
+        self._speed = speed  #: of the time after which files expire
         self._files: dict[str, StoredFile] = {}
 
     def place(self, name: str) -> Path:
@@ -65,7 +67,7 @@ class Shelf:
 
     def find(self, file_id: str) -> StoredFile | None:
         file = self._files.get(file_id)
-        return None if file is None or file.deleted else file
+        return None if file is None or self._is_gone(file) else file
 
     def get(self, file_id: str) -> StoredFile:
         file = self.find(file_id)
@@ -79,7 +81,14 @@ class Shelf:
         file.path.unlink(missing_ok=True)
 
     def present(self) -> list[StoredFile]:
-        return [file for file in self._files.values() if not file.deleted]
+        return [file for file in self._files.values() if not self._is_gone(file)]
+
+    def _is_gone(self, file: StoredFile) -> bool:
+        """An expired file is gone for everybody who asks, and nobody else could tell."""
+        if time.monotonic() - file.born >= file.lifetime / self._speed and not file.deleted:
+            file.expired = True
+            file.path.unlink(missing_ok=True)
+        return file.deleted or file.expired
 
     def ever(self) -> list[StoredFile]:
         return list(self._files.values())

@@ -34,6 +34,7 @@ def _file(file: StoredFile) -> dict[str, Any]:
         "purpose": file.purpose,
         "sha256": file.sha256,
         "deleted": file.deleted,
+        "expired": file.expired,
         "created_at": file.created_at,
     }
 

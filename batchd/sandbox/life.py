@@ -17,6 +17,7 @@ from batchd.sandbox.files import Hash, StoredFile
 from batchd.sandbox.lines import Lines
 from batchd.sandbox.models import is_known, snapshot
 from batchd.sandbox.production import Production
+from batchd.sandbox.room import no_room, tokens_of
 from batchd.sandbox.validating import Examination
 from batchd.sandbox.world import World
 
@@ -41,6 +42,8 @@ async def live(batch: Batch, world: World) -> None:
         if not batch.is_over and not world.closing.is_set():  # a bug of ours, told on stderr
             _fail(batch, [BatchError("server_error", "The sandbox failed at this batch.")])
         source.unlink(missing_ok=True)
+        if world.dialect.deletes_input and world.shelf.find(batch.input_file_id):
+            world.shelf.delete(batch.input_file_id)
         if batch.production:
             batch.production.close()
 
@@ -58,7 +61,12 @@ async def _live(batch: Batch, world: World, lines: Lines) -> None:
 async def _examine(batch: Batch, world: World, lines: Lines) -> Examination:
     """Read the input, unless it is already known how this ends."""
     unknown = frozenset(world.faults.unknown_models)
-    exam = Examination(lines, batch.endpoint, lambda name: is_known(name) and name not in unknown)
+    exam = Examination(
+        lines,
+        batch.endpoint,
+        lambda name: is_known(name) and name not in unknown,
+        kind=world.dialect.endpoints[batch.endpoint],
+    )
     if not batch.doomed:
         await world.turns.work(exam.steps())
         _set_pace(batch, world, exam.model)
@@ -74,27 +82,14 @@ def _set_pace(batch: Batch, world: World, model: str | None) -> None:
 
 
 def _admit(batch: Batch, world: World, exam: Examination) -> list[BatchError]:
-    """The queue of a model holds so many input tokens; what does not fit fails (reference B.2)."""
-    model = exam.model or ""
-    limit = world.faults.enqueued_token_limit
-    if isinstance(limit, dict):
-        limit = limit.get(model)
-    tokens = -(-exam.lines.size // 4)
-    if limit is not None and world.enqueued(model) + tokens > limit:
-        return [_queue_full(model, limit)]
+    """What does not fit into the queue of its model fails."""
+    model, tokens = exam.model or "", tokens_of(exam.lines.size)
+    if error := no_room(world, model, tokens, besides=batch):
+        return [error]
     batch.tokens, batch.model, batch.shown_model = tokens, model, snapshot(model)
     batch.total = len(exam.lines)
     world.note_peak(batch)
     return []
-
-
-def _queue_full(model: str, limit: int) -> BatchError:
-    return BatchError(
-        "token_limit_exceeded",
-        f"Enqueued token limit reached for {model} in organization org-sandbox. "
-        f"Limit: {limit:,} enqueued tokens. "
-        "Please try again once some in_progress batches have been completed.",
-    )
 
 
 async def _execute(batch: Batch, world: World, lines: Lines) -> None:
@@ -136,6 +131,7 @@ def _production(batch: Batch, world: World, lines: Lines) -> Production:
         answer=lambda custom_id, url, body: _answer(world, custom_id, url, body),
         names=lambda custom_id: _names(world, custom_id),
         errors_in_output=world.faults.in_output_file,
+        show=world.dialect.show_line,
     )
 
 
@@ -149,7 +145,8 @@ def _order(batch: Batch, world: World) -> array[int]:
 def _answer(
     world: World, custom_id: str, url: str, body: dict[str, Any]
 ) -> tuple[int, dict[str, Any]]:
-    return world.request_faults.strike(custom_id) or outcome_of(url, body)
+    kind = world.dialect.endpoints[url]
+    return world.request_faults.strike(custom_id) or outcome_of(kind, body)
 
 
 def _names(world: World, custom_id: str) -> tuple[str, ...]:
@@ -183,7 +180,8 @@ async def _close(batch: Batch, world: World, leftover: tuple[str, str] | None) -
     code, message = leftover or (None, "")
     await world.turns.work(production.settle(done, code, message))
     output = await _shelve(batch, world, production.output.path)
-    errors = await _shelve(batch, world, production.errors.path)
+    clean = world.dialect.empty_error_file and leftover is None
+    errors = await _shelve(batch, world, production.errors.path, even_empty=clean)
     counts = batch.counts()
     batch.completed, batch.failed = counts["completed"], counts["failed"]
     batch.usage, batch.executed = production.usage(done), done
@@ -192,15 +190,25 @@ async def _close(batch: Batch, world: World, leftover: tuple[str, str] | None) -
     batch.production = None
 
 
-async def _shelve(batch: Batch, world: World, path: Path) -> StoredFile | None:
+async def _shelve(
+    batch: Batch, world: World, path: Path, *, even_empty: bool = False
+) -> StoredFile | None:
     size = path.stat().st_size  # noqa: ASYNC240  # a folder of our own: no wait
-    if not size:
+    if not size and not even_empty:
         path.unlink()  # noqa: ASYNC240
         return None
     sha = Hash(path)
     await world.turns.work(sha.steps())
     return world.shelf.put(
-        StoredFile(path.name, "batch_output", path, size, sha.hexdigest(), batch.output_lifetime)
+        StoredFile(
+            path.name,
+            "batch_output",
+            path,
+            size,
+            sha.hexdigest(),
+            batch.output_lifetime,
+            id=world.dialect.new_file_id(),
+        )
     )
 
 

@@ -26,6 +26,10 @@ def missing(name: str) -> ApiError:
     )
 
 
+def unknown(name: str) -> ApiError:
+    return ApiError(400, f"Unknown parameter: '{name}'.", code="unknown_parameter", param=name)
+
+
 def invalid_type(param: str, expected: str, value: object) -> ApiError:
     found = _NAMES_OF_TYPES[type(value)]
     return ApiError(

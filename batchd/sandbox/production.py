@@ -106,12 +106,14 @@ class Production:
         answer: Answerer,
         names: Naming,
         errors_in_output: bool,
+        show: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:
         self.made = 0
         self.stopped = False
         self._batch_id = batch_id
         self._lines, self._order, self._limit = lines, order, limit
         self._answer, self._names, self._errors_in_output = answer, names, errors_in_output
+        self._show = show
         self.output = Track(folder / f"{batch_id}_output.jsonl")
         self.errors = Track(folder / f"{batch_id}_error.jsonl")
         self.executed = Track(folder / f"{batch_id}_executed.jsonl")
@@ -189,4 +191,4 @@ class Production:
             and {"status_code": response[0], "request_id": mark[32:], "body": response[1]},
             "error": error,
         }
-        return msgspec.json.encode(line) + b"\n"
+        return msgspec.json.encode(self._show(line)) + b"\n"

@@ -37,11 +37,19 @@ _MAX_EMBEDDING_INPUTS = 50_000  # over all lines of a batch; SDK docstring of ba
 class Examination:
     """One reading of an input file. `errors`, `lines` and `model` hold once `steps` is exhausted."""
 
-    def __init__(self, lines: Lines, endpoint: str, is_known_model: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        lines: Lines,
+        endpoint: str,
+        is_known_model: Callable[[str], bool],
+        *,
+        kind: str | None = None,
+    ) -> None:
+        """`endpoint` is how the batch writes it, `kind` which one it is, where that differs."""
         self.lines = lines
         self.model: str | None = None
         self.errors: list[BatchError] = []
-        self._endpoint = endpoint
+        self._endpoint, self._kind = endpoint, kind or endpoint
         self._is_known_model = is_known_model
         self._names: set[str] = set()
         self._inputs = 0
@@ -115,7 +123,7 @@ class Examination:
             self.model = model
 
     def _faults_of_body(self, body: dict[str, Any]) -> Iterator[BatchError]:
-        needed = _NEEDED[self._endpoint]
+        needed = _NEEDED[self._kind]
         if all(body.get(member) is None for member in needed):
             name = needed[0]
             yield BatchError(
@@ -123,14 +131,14 @@ class Examination:
                 f"{name.capitalize()} parameter is required.",
                 f"body.{name}",
             )
-        if body.get("stream") and self._endpoint in STREAMING_ENDPOINTS:
-            kind = _STREAM_NAMES[self._endpoint]
+        if body.get("stream") and self._kind in STREAMING_ENDPOINTS:
+            kind = _STREAM_NAMES[self._kind]
             yield BatchError(
                 "streaming_unsupported",
                 f"{kind}: Streaming is not supported in the Batch API.",
                 "body.stream",
             )
-        if self._endpoint == "/v1/embeddings":
+        if self._kind == "/v1/embeddings":
             self._inputs += _number_of_inputs(body.get("input"))
 
 

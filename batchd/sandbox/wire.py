@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 from starlette.responses import Response
@@ -56,12 +56,16 @@ class Listed(Protocol):
     def as_object(self) -> dict[str, object]: ...
 
 
-def page_of(items: Sequence[Listed], limit: int) -> dict[str, object]:
+def page_of(
+    items: Sequence[Listed],
+    limit: int,
+    show: Callable[[dict[str, Any]], dict[str, Any]],
+) -> dict[str, object]:
     """A cursor page with the first `limit` of what is left to list (reference D)."""
     page = items[:limit]
     return {
         "object": "list",
-        "data": [item.as_object() for item in page],
+        "data": [show(item.as_object()) for item in page],
         "first_id": page[0].id if page else None,
         "last_id": page[-1].id if page else None,
         "has_more": len(items) > limit,

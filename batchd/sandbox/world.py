@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batchd.sandbox.batches import Batch, Book
+from batchd.sandbox.dialects import DIALECTS
 from batchd.sandbox.faults import Faults, changed
 from batchd.sandbox.files import Shelf
 from batchd.sandbox.options import Options
@@ -22,7 +23,8 @@ class World:
     def __init__(self, options: Options, folder: Path) -> None:
         self.options = options
         self.folder = folder
-        self.shelf = Shelf(folder)
+        self.dialect = DIALECTS[options.dialect]
+        self.shelf = Shelf(folder, speed=options.expiry_speed)
         self.book = Book()
         self.turns = Turns()
         self.faults = changed(Faults(), dict(options.faults))
@@ -55,9 +57,11 @@ class World:
         except TimeoutError:
             return
 
-    def enqueued(self, model: str) -> int:
+    def enqueued(self, model: str, *, besides: Batch | None = None) -> int:
         """Estimated input tokens of the model's batches that are on their way."""
-        return sum(b.tokens for b in self.book if b.model == model and not b.is_over)
+        return sum(
+            b.tokens for b in self.book if b.model == model and not b.is_over and b is not besides
+        )
 
     def note_peak(self, batch: Batch) -> None:
         if batch.model is not None:

@@ -7,9 +7,9 @@ and is asked for in each one's own vocabulary.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,10 +26,84 @@ KEY = "batchd-conformance-key"
 RETRY_AFTER = 200.0  # seconds; longer than the SDK would obey
 
 
+CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """What a test has to know of a server to talk to it. The defaults are OpenAI's."""
+
+    openai: Mapping[str, object] = field(default_factory=dict)  #: the settings that it takes
+    #: How it writes the endpoints that the suite uses and that it has.
+    endpoints: Mapping[str, str] = field(
+        default_factory=lambda: {url: url for url in (CHAT, RESPONSES, EMBEDDINGS)}
+    )
+    keeps_metadata: bool = True
+    has_counts: bool = True
+    has_pages: bool = True
+    has_codes: bool = True  #: in the errors of a batch
+    wrong_url: str = "invalid_url"  #: its code for a line that does not fit the batch
+    has_error_file: bool = False  #: always, even where nothing failed
+    has_cancelling: bool = True  #: as a state of its own
+    keeps_input: bool = True  #: of a batch that is over
+
+    @property
+    def settings(self) -> OpenAI:
+        return OpenAI(**{"timeout_seconds": 10.0, "stall_seconds": 10.0, **self.openai})
+
+    def spelled(self, content: bytes) -> bytes:
+        """Request lines as this server wants them."""
+        for url, own in self.endpoints.items():
+            content = content.replace(f'"{url}"'.encode(), f'"{own}"'.encode())
+        return content
+
+
+_NO_EXPIRY = {"keep_files_days": 0.0}
+_ONLY_CHAT = {CHAT: CHAT}
+#: By dialect of the sandbox. The settings are those of the table in docs/providers.md.
+HABITS = {
+    "openai": Habits(),
+    "azure": Habits(
+        openai={"keep_files_days": 14.0, "endpoint_prefixes": ("", "/v1")},
+        endpoints={CHAT: "/chat/completions", RESPONSES: RESPONSES},
+        wrong_url="url_mismatch",
+        has_error_file=True,
+    ),
+    "together": Habits(
+        openai={"purpose": "batch-api", **_NO_EXPIRY},
+        endpoints={CHAT: CHAT, EMBEDDINGS: EMBEDDINGS},
+        keeps_metadata=False,
+        has_counts=False,
+        has_pages=False,
+        has_codes=False,
+        has_cancelling=False,
+    ),
+    "groq": Habits(openai={"completion_window": "7d", **_NO_EXPIRY}, endpoints=_ONLY_CHAT),
+    "novita": Habits(
+        openai={"completion_window": "48h", **_NO_EXPIRY}, endpoints=_ONLY_CHAT, has_codes=False
+    ),
+    "dashscope": Habits(
+        openai={"completion_window": "336h", **_NO_EXPIRY},
+        endpoints={CHAT: CHAT, EMBEDDINGS: EMBEDDINGS},
+    ),
+    "zhipu": Habits(
+        openai={"completion_window": "", "endpoint_prefixes": ("/v4",), **_NO_EXPIRY},
+        endpoints={CHAT: "/v4/chat/completions"},
+        keeps_input=False,
+    ),
+    "doubleword": Habits(openai={"completion_window": "1h", **_NO_EXPIRY}),
+    "litellm": Habits(),
+    "maritaca": Habits(
+        openai=_NO_EXPIRY, endpoints=_ONLY_CHAT, keeps_metadata=False, has_counts=False
+    ),
+}
+
+
 class Provider(Protocol):
     """A remote, and the strings to pull behind it."""
 
     remote: Remote
+    habits: Habits
 
     async def ended(self, batch_id: str) -> Batch:
         """The batch once it is over."""
@@ -86,6 +160,7 @@ class FakeProvider:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.fake = FakeRemote(self.clock)
+        self.habits = Habits()
         self.remote: Remote = self.fake
 
     async def ended(self, batch_id: str) -> Batch:
@@ -152,8 +227,8 @@ class FakeProvider:
 class SandboxProvider:
     """The real client; its time is real, and short."""
 
-    def __init__(self, sandbox: Sandbox, client: OpenAIBatches) -> None:
-        self.sandbox = sandbox
+    def __init__(self, sandbox: Sandbox, client: OpenAIBatches, habits: Habits) -> None:
+        self.sandbox, self.habits = sandbox, habits
         self.remote: Remote = client
         self._faulty_requests: list[dict[str, object]] = []
 
@@ -161,7 +236,9 @@ class SandboxProvider:
         return await self._until(batch_id, lambda batch: batch.status.is_end)
 
     async def running(self, batch_id: str) -> Batch:
-        return await self._until(batch_id, lambda batch: batch.counts.completed > 0)
+        made = self.sandbox.world.book.find(batch_id)
+        assert made
+        return await self._until(batch_id, lambda _: made.counts()["completed"] > 0)
 
     def take_long(self) -> None:
         self.sandbox.world.options = replace(self.sandbox.world.options, batch_seconds=2.0)
@@ -184,7 +261,8 @@ class SandboxProvider:
 
     def uploaded(self) -> list[tuple[str, int]]:
         files = self.sandbox.ledger()["files"]
-        return [(file["filename"], file["bytes"]) for file in files if file["purpose"] == "batch"]
+        uploads = [file for file in files if file["purpose"] != "batch_output"]
+        return [(file["filename"], file["bytes"]) for file in uploads]
 
     def creations(self) -> int:
         return int(self.sandbox.ledger()["calls"].get("POST /v1/batches", 0))
@@ -230,12 +308,12 @@ async def fake_provider() -> AsyncIterator[Provider]:
 
 
 @asynccontextmanager
-async def sandbox_provider() -> AsyncIterator[Provider]:
-    options = Options(api_key=KEY, batch_seconds=0.1, validate_seconds=0.02)
+async def sandbox_provider(dialect: str) -> AsyncIterator[Provider]:
+    habits = HABITS[dialect]
+    options = Options(api_key=KEY, batch_seconds=0.1, validate_seconds=0.02, dialect=dialect)
     async with running_sandbox(options) as sandbox:
-        settings = OpenAI(timeout_seconds=10.0, stall_seconds=10.0)
-        client = OpenAIBatches(settings, base_url=sandbox.base_url, api_key=KEY)
+        client = OpenAIBatches(habits.settings, base_url=sandbox.base_url, api_key=KEY)
         try:
-            yield SandboxProvider(sandbox, client)
+            yield SandboxProvider(sandbox, client, habits)
         finally:
             await client.close()

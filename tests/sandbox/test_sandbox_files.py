@@ -221,3 +221,58 @@ async def test_an_upload_that_breaks_off_leaves_nothing():
         await until(lambda: list(folder.iterdir()) == [])
 
     assert await reader.read() == b""
+
+
+async def test_a_file_is_gone_when_its_time_is_over():
+    """An hour is a fifth of a second here."""
+    hour = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
+    async with talking(expiry_speed=18_000) as talk:
+        brief = (await talk.send_file(jsonl(chat_lines(1)), **hour)).json()
+        long = (await talk.send_file(jsonl(chat_lines(1)))).json()
+        assert brief["expires_at"] - brief["created_at"] == 3600
+        path = talk.sandbox.world.shelf.get(brief["id"]).path
+        await until(lambda: talk.sandbox.world.shelf.find(brief["id"]) is None)
+        answers = [
+            await talk.http.request(method, f"/v1/files/{brief['id']}{rest}")
+            for method, rest in [("GET", ""), ("GET", "/content"), ("DELETE", "")]
+        ]
+        listed = (await talk.http.get("/v1/files")).json()["data"]
+        ledger = talk.sandbox.ledger()["files"]
+        late = await talk.create(brief["id"])
+        failed = await talk.until(late["id"], "failed")
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    assert [file["id"] for file in listed] == [long["id"]]
+    assert [file["expired"] for file in ledger] == [True, False]
+    assert not path.exists()
+    assert "Cannot find file" in failed["errors"]["data"][0]["message"]
+
+
+async def test_what_came_of_a_batch_expires_by_its_own_time():
+    expiry = {"anchor": "created_at", "seconds": 3600}
+    async with talking(expiry_speed=18_000) as talk:
+        batch = await talk.run(chat_lines(1), output_expires_after=expiry)
+        output = batch["output_file_id"]
+        assert (await talk.http.get(f"/v1/files/{output}/content")).status_code == 200
+        await until(lambda: talk.sandbox.world.shelf.find(output) is None)
+        assert (await talk.http.get(f"/v1/files/{output}/content")).status_code == 404
+        assert (await talk.http.get(f"/v1/files/{batch['input_file_id']}")).status_code == 200
+
+
+async def test_a_download_can_be_resumed_where_ranges_are_offered():
+    content = jsonl(chat_lines(100))
+    async with talking(faults={"ranges": True}) as talk:
+        url = f"/v1/files/{(await talk.send_file(content)).json()['id']}/content"
+        whole = await talk.http.get(url)
+        etag = whole.headers["etag"]
+        rest = await talk.http.get(url, headers={"range": "bytes=1000-", "if-range": etag})
+        other = await talk.http.get(url, headers={"range": "bytes=1000-", "if-range": '"old"'})
+        beyond = await talk.http.get(url, headers={"range": f"bytes={len(content)}-"})
+        talk.sandbox.set_faults(ranges=None)
+        ignored = await talk.http.get(url, headers={"range": "bytes=1000-"})
+    assert (whole.status_code, whole.headers["accept-ranges"]) == (200, "bytes")
+    assert (rest.status_code, rest.content) == (206, content[1000:])
+    assert rest.headers["content-range"] == f"bytes 1000-{len(content) - 1}/{len(content)}"
+    assert (other.status_code, other.content) == (200, content)
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(content)}")
+    assert (ignored.status_code, ignored.content) == (200, content)
+    assert "etag" not in ignored.headers

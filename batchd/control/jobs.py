@@ -56,10 +56,16 @@ class Room:
 def reason_of_job(job: Job, parts: Sequence[Part], *, room: Room, now: float) -> Reason:
     """Judge a job. Of one delivered it says so, wherever its folder is by now."""
     match job.state:
+        case JobState.HELD:
+            return _of_held(job)
         case JobState.CLAIMED:
             return because(ReasonCode.READING)
         case JobState.ACTIVE if job.joined:
             return because(ReasonCode.JOINED, first=job.joined)
+        case JobState.ACTIVE if job.cancelled_at is not None:
+            return because(ReasonCode.CANCELLING, why=job.cancel_text or str(job.cancel_why))
+        case JobState.ACTIVE if job.hold:
+            return _of_held(job)
         case JobState.ACTIVE:
             return _of_shards(job, parts, room=room, now=now)
         case JobState.SETTLED:
@@ -71,6 +77,11 @@ def reason_of_job(job: Job, parts: Sequence[Part], *, room: Room, now: float) ->
             return because(ReasonCode.PUBLISHING, folder=job.folder)
         case JobState.DELIVERED:
             return _of_delivered(job)
+
+
+def _of_held(job: Job) -> Reason:
+    code = reason_in(job.hold or "") or ReasonCode.HELD
+    return because(code, job=job.id, text=job.hold_text or "nobody said why")
 
 
 def _of_delivered(job: Job) -> Reason:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchd.core.model import BatchError, BatchStatus, Counts
+from batchd.core.model import BatchError, BatchStatus, CancelWhy, Counts, Pause
 from batchd.core.rows import RowSet
 from batchd.core.sharding import ShardPlan
 from batchd.core.usage import ModelUsage
@@ -54,6 +54,34 @@ class JobPlanned(JobEvent):
     verbatim: bool  #: one shard, nothing mended: the file is uploaded as it lies
     join: bool  #: if the same bytes are on their way already, have their answers, and pay nothing
     shards: tuple[ShardPlan, ...]
+    warnings: Mapping[str, Any] = field(default_factory=dict)
+    estimate: float | None = None  #: US dollars that it is expected to cost; None is not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobHeld(JobEvent):
+    """Nothing more of it is sent until somebody releases it."""
+
+    reason: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReleased(JobEvent):
+    """Somebody said that it may go on, whatever the budget says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCancelled(JobEvent):
+    """It gets no more answers than it has. What is open is called off; the rest is its stages'."""
+
+    why: CancelWhy
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobConcluded(JobEvent):
+    """What is left to try is not tried: the job was cancelled, and has its last verdicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +169,21 @@ class ShardWaits(ShardEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShardCancelled(ShardEvent):
+    """Its job was cancelled before it had a batch: it ends without one."""
+
+    errors: tuple[BatchError, ...] = ()  #: what its requests are told, if not the usual
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked(ShardEvent):
+    """The provider knows that nobody wants this batch any more; its end is seen as any other."""
+
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitRefused(ShardEvent):
     """A definite no. Its requests are judged by collect, as after any other end."""
 
@@ -154,6 +197,7 @@ class BatchOpened(ShardEvent):
 
     batch: str
     due_at: float
+    expires_at: float | None = None  #: the provider's word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +208,7 @@ class BatchSeen(ShardEvent):
     counts: Counts
     due_at: float
     changed: bool
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,10 +250,50 @@ class ShardReplaced(ShardEvent):
     due_at: float  #: of the new shard
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesDeleted(ShardEvent):
+    """What was uploaded for it, and what came of it, is gone from the provider."""
+
+
+# What concerns no job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootEvent:
+    """A fact about the whole root. It leaves no history: the last one counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused(RootEvent):
+    """Somebody lets this rest."""
+
+    what: Pause
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed(RootEvent):
+    """It goes on."""
+
+    what: Pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomLearned(RootEvent):
+    """The provider named the account's queue limit for a model, in tokens."""
+
+    model: str
+    tokens: int
+
+
 Event = (
     JobClaimed
     | JobPlanned
     | JobRejected
+    | JobHeld
+    | JobReleased
+    | JobCancelled
+    | JobConcluded
     | RoundPlanned
     | PublishStarted
     | JobDelivered
@@ -219,9 +304,15 @@ Event = (
     | SubmitDeferred
     | ShardWaits
     | SubmitRefused
+    | ShardCancelled
+    | CancelAsked
     | BatchOpened
     | BatchSeen
     | BatchEnded
     | ShardCollected
     | ShardReplaced
+    | FilesDeleted
+    | Paused
+    | Resumed
+    | RoomLearned
 )

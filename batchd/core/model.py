@@ -11,11 +11,27 @@ class JobState(StrEnum):
     """Where a dropped file is. The moves between these are the table in `core/states.py`."""
 
     CLAIMED = "claimed"  #: it left the inbox: the sender's first receipt
+    HELD = "held"  #: somebody, or the budget, lets it wait before anything of it is sent
     ACTIVE = "active"  #: its shards say the rest
     REJECTED = "rejected"  #: the sender must mend it; nothing was uploaded
     SETTLED = "settled"  #: every request has its last verdict
     PUBLISHING = "publishing"  #: its folder is complete and about to appear, or just did
     DELIVERED = "delivered"  #: the end
+
+
+class CancelWhy(StrEnum):
+    """Why a job gets no more answers than it has."""
+
+    ASKED = "asked"  #: a person said so
+    DEADLINE = "deadline"  #: it is older than `jobs.deadline_hours`
+    UNUSABLE_MODEL = "unusable-model"  #: its model answers no batch request: more is the same again
+
+
+class Pause(StrEnum):
+    """What may rest on an operator's word; everything else goes on."""
+
+    INTAKE = "intake"  #: no file is taken out of the inbox
+    SUBMISSION = "submission"  #: no batch is created
 
 
 class ShardState(StrEnum):

@@ -41,6 +41,7 @@ class ReasonCode(StrEnum):
     NO_PERMISSION = "no-permission"  #: a person must act, and it is no fault of the content
     CANNOT_MOVE = "cannot-move"  #: the inbox itself forbids it
     QUEUE_FULL = "queue-full"  #: back-pressure: enough is on its way
+    PAUSED = "paused"  #: somebody lets intake or submission rest
     DISK_LOW = "disk-low"  #: intake rests, everything else goes on
     READY = "ready"  #: settled: the very next look takes it
     NOT_LOOKED = "not-looked"  #: the daemon runs, but cannot list the inbox
@@ -63,6 +64,8 @@ class ReasonCode(StrEnum):
     JOINED = "joined"  #: the same file is on its way, and is paid for once
     UPLOADING = "uploading"  #: it has room and is due: it is being sent, or is next
     WAITING_FOR_ROOM = "waiting-for-room"  #: enough batches are open
+    WAITING_FOR_THE_HOUR = "waiting-for-the-hour"  #: so many batches may be created in an hour
+    SUBMISSION_PAUSED = "submission-paused"  #: as above, seen from a job
     WAITING_FOR_TOKENS = "waiting-for-tokens"  #: the account's queue limit for the model
     SUBMITTING = "submitting"  #: the call that creates the batch is under way
     DOUBT = "doubt"  #: that call broke, and only the provider knows
@@ -71,6 +74,7 @@ class ReasonCode(StrEnum):
     DENIED = "denied"  #: key, quota or billing: nothing is rejected for it
     FILE_UNSEEN = "file-unseen"  #: the provider does not find the file that it has
     NO_ROOM = "no-room"  #: the provider's own word for a full queue
+    CANCELLING = "cancelling"  #: what is open is called off, what was answered is fetched
     AT_THE_PROVIDER = "at-the-provider"  #: the long, ordinary wait
     COLLECTING = "collecting"  #: the batch has ended, its answers are fetched
     PLANNING_AGAIN = "planning-again"  #: what may pass is put together for another round
@@ -78,6 +82,10 @@ class ReasonCode(StrEnum):
     PUBLISHING = "publishing"  #: the folder is complete, and about to appear
 
     # Jobs that a person must look at
+    HELD = "held"  #: by somebody's word
+    OVER_BUDGET = "over-budget"  #: it would cost more than may be spent
+    COST_UNKNOWN = "cost-unknown"  #: there is a budget, and no price to hold against it
+    STUCK = "stuck"  #: far longer at the provider than is usual; never given up
     DOUBT_UNSETTLED = "doubt-unsettled"  #: the provider cannot say, and a guess could pay twice
     BATCH_VANISHED = "batch-vanished"  #: a 404 alone ends nothing
     INPUT_CHANGED = "input-changed"  #: what was checked is not what lies there
@@ -132,6 +140,7 @@ TOLD: Mapping[ReasonCode, Told] = {
         " must be allowed to write there"),
     _C.QUEUE_FULL: Told(_WAITING, "as many jobs are on their way as are allowed; the oldest file is"
         " taken when one is delivered", "inbox.max_claimed"),
+    _C.PAUSED: Told(_WAITING, "{by} paused the intake; batchd resume takes it"),
     _C.DISK_LOW: Told(_WAITING, "the disk is nearly full and nothing is taken; make room, and it is"
         " taken by itself", "folders.min_free_bytes"),
     _C.READY: Told(_WAITING, "it is complete, and the next look takes it", "inbox.scan_seconds"),
@@ -166,6 +175,9 @@ TOLD: Mapping[ReasonCode, Told] = {
     _C.UPLOADING: Told(_CLAIMED, "{shard} is being sent, or is next"),
     _C.WAITING_FOR_ROOM: Told(_CLAIMED, "{open_batches} of {max_open} allowed batches are open;"
         " {shard} is sent when one ends", "batches.max_open"),
+    _C.WAITING_FOR_THE_HOUR: Told(_CLAIMED, "{created} batches were created within the hour, and no"
+        " more are allowed; {shard} is sent {again_seconds}", "batches.max_per_hour"),
+    _C.SUBMISSION_PAUSED: Told(_CLAIMED, "{by} paused submission; batchd resume sends {shard}"),
     _C.WAITING_FOR_TOKENS: Told(_CLAIMED, "{queued_tokens} tokens of {model} are queued and"
         " {limit_tokens} are allowed; {shard} is sent when some are done", "batches.enqueued_tokens"),
     _C.SUBMITTING: Told(_CLAIMED, "the batch of {shard} is being created; if no answer comes, the"
@@ -182,6 +194,8 @@ TOLD: Mapping[ReasonCode, Told] = {
         " tried again {again_seconds}"),
     _C.NO_ROOM: Told(_CLAIMED, "the provider's queue for {model} is full ({text}); {shard} is tried"
         " again {again_seconds}", "batches.enqueued_tokens"),
+    _C.CANCELLING: Told(_CLAIMED, "it was cancelled ({why}); batches that are open are called off,"
+        " and what was answered is delivered"),
     _C.AT_THE_PROVIDER: Told(_CLAIMED, "batch {batch} is {status}: {completed} of {requests}"
         " requests, open for {open_seconds}", "batches.poll_max_seconds"),
     _C.COLLECTING: Told(_CLAIMED, "batch {batch} has ended ({status}), and its answers are being"
@@ -191,6 +205,12 @@ TOLD: Mapping[ReasonCode, Told] = {
     _C.BUILDING: Told(_CLAIMED, "every request has its last word; the folder is being built"),
     _C.PUBLISHING: Told(_CLAIMED, "outbox/{folder} is complete, and about to appear"),
 
+    _C.HELD: Told(_HELD, "it is held ({text}); batchd release {job} lets it go on"),
+    _C.OVER_BUDGET: Told(_HELD, "{text}; batchd release {job} sends it all the same", "budget.per_job"),
+    _C.COST_UNKNOWN: Told(_HELD, "{text}; give the price, or batchd release {job} sends it all the"
+        " same", "prices.input"),
+    _C.STUCK: Told(_HELD, "batch {batch} is {status} for {open_seconds}, far longer than is usual; it"
+        " is asked for on and on; batchd cancel {job} delivers what there is"),
     _C.DOUBT_UNSETTLED: Told(_HELD, "the provider cannot say whether {shard} has a batch ({text});"
         " look for it there, for sending it again could pay twice"),
     _C.BATCH_VANISHED: Told(_HELD, "the provider says there is no batch {batch} ({text}); is this"

@@ -30,6 +30,9 @@ class ShardPlan:
     requests: int
     size: int  #: bytes as it will be uploaded
     tokens: int  #: estimated input tokens, for the account's queue limit
+    inputs: int = 0  #: texts to embed
+    output_tokens: int = 0  #: expected: what the requests allow, or what is usual
+    estimate: float | None = None  #: US dollars that it is expected to cost; None is not known
 
 
 @dataclass(slots=True)

@@ -20,6 +20,18 @@ ShardMoves = Mapping[tuple[Shard, type[e.ShardEvent]], Shard]
 JOB_MOVES: JobMoves = {
     (Job.CLAIMED, e.JobPlanned): Job.ACTIVE,
     (Job.CLAIMED, e.JobRejected): Job.REJECTED,
+    (Job.CLAIMED, e.JobHeld): Job.HELD,
+    (Job.CLAIMED, e.JobCancelled): Job.CLAIMED,
+    (Job.HELD, e.JobHeld): Job.HELD,
+    # Held while it was being read: what was read counts, and its shards are what waits.
+    (Job.HELD, e.JobPlanned): Job.ACTIVE,
+    (Job.HELD, e.JobRejected): Job.REJECTED,
+    (Job.HELD, e.JobReleased): Job.CLAIMED,
+    (Job.HELD, e.JobCancelled): Job.CLAIMED,
+    (Job.ACTIVE, e.JobHeld): Job.ACTIVE,
+    (Job.ACTIVE, e.JobReleased): Job.ACTIVE,
+    (Job.ACTIVE, e.JobCancelled): Job.ACTIVE,
+    (Job.ACTIVE, e.JobConcluded): Job.SETTLED,
     (Job.ACTIVE, e.RoundPlanned): Job.ACTIVE,
     (Job.SETTLED, e.PublishStarted): Job.PUBLISHING,
     (Job.REJECTED, e.PublishStarted): Job.PUBLISHING,
@@ -32,22 +44,26 @@ SHARD_MOVES: ShardMoves = {
     (Shard.PLANNED, e.FileUploaded): Shard.PLANNED,
     (Shard.PLANNED, e.SubmitDeferred): Shard.PLANNED,
     (Shard.PLANNED, e.SubmitStarted): Shard.SUBMITTING,
+    (Shard.PLANNED, e.ShardCancelled): Shard.ENDED,
     (Shard.SUBMITTING, e.SubmitDoubted): Shard.SUBMITTING,
     (Shard.SUBMITTING, e.SubmitDeferred): Shard.PLANNED,
     (Shard.SUBMITTING, e.SubmitRefused): Shard.ENDED,
     (Shard.SUBMITTING, e.BatchOpened): Shard.OPEN,
     (Shard.OPEN, e.BatchSeen): Shard.OPEN,
     (Shard.OPEN, e.ShardWaits): Shard.OPEN,
+    (Shard.OPEN, e.CancelAsked): Shard.OPEN,
     (Shard.OPEN, e.BatchEnded): Shard.ENDED,
     (Shard.ENDED, e.ShardWaits): Shard.ENDED,
     (Shard.ENDED, e.ShardReplaced): Shard.COLLECTED,
     (Shard.ENDED, e.ShardCollected): Shard.COLLECTED,
+    (Shard.COLLECTED, e.FilesDeleted): Shard.COLLECTED,
 }
 
 #: The last verdict of a job settles it, in the same transaction; and with it those that joined it.
 SETTLES = (Job.ACTIVE, Job.SETTLED)
 
-#: Those that joined a job of which nothing came plan for themselves.
+#: Those that joined a job of which nothing came plan for themselves; so does, to be cancelled
+#: alone, one that joined another.
 RELEASES = (Job.ACTIVE, Job.CLAIMED)
 
 

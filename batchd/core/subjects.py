@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from batchd.core.model import BatchError, BatchStatus, Counts, JobState, ShardState
+from batchd.core.model import BatchError, BatchStatus, CancelWhy, Counts, JobState, ShardState
 from batchd.core.rows import RowSet
 from batchd.core.usage import ModelUsage
 
@@ -36,6 +36,14 @@ class Job:
     outcome: str | None
     summary: Mapping[str, Any]
     delivered_at: float | None
+    hold: str | None = None  #: the reason code why nothing more of it is sent
+    hold_text: str | None = None
+    waived: bool = False  #: somebody released it: no budget holds it again
+    cancelled_at: float | None = None
+    cancel_why: CancelWhy | None = None
+    cancel_text: str | None = None
+    warnings: Mapping[str, Any] = field(default_factory=dict)
+    estimate: float | None = None  #: US dollars, before anything was sent; None is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +83,10 @@ class Shard:
     usage: Mapping[str, ModelUsage]
     oddities: Mapping[str, int]
     reason: str | None
+    inputs: int = 0  #: texts to embed
+    output_tokens: int = 0  #: expected, for the estimate
+    estimate: float | None = None  #: US dollars
+    file_at: float | None = None  #: when its file was uploaded: it does not stay there for ever
+    expires_at: float | None = None  #: the provider's word
+    cancel_asked_at: float | None = None
+    cleaned_at: float | None = None  #: when its files were deleted at the provider

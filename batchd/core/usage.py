@@ -71,11 +71,19 @@ class ModelUsage(msgspec.Struct, frozen=True):
     usage: Usage = Usage()
     requests: int = 0
     cost: float | None = 0.0  #: US dollars
+    direct_cost: float | None = 0.0  #: what the same would have cost without a batch
 
     def __add__(self, other: ModelUsage) -> ModelUsage:
-        unknown = self.cost is None or other.cost is None
-        cost = None if unknown else (self.cost or 0.0) + (other.cost or 0.0)
-        return ModelUsage(self.usage + other.usage, self.requests + other.requests, cost)
+        return ModelUsage(
+            self.usage + other.usage,
+            self.requests + other.requests,
+            _sum(self.cost, other.cost),
+            _sum(self.direct_cost, other.direct_cost),
+        )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def merged(usages: Iterable[Mapping[str, ModelUsage]]) -> dict[str, ModelUsage]:

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from msgspec.structs import asdict
 
 from batchd.core import events as e
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, ShardState
 from batchd.core.names import shard_id
 from batchd.core.sharding import ShardPlan
-from batchd.core.states import RELEASES, SETTLES, job_after, shard_after
+from batchd.core.states import JOB_MOVES, RELEASES, SETTLES, job_after, shard_after
+from batchd.core.usage import ModelUsage
 from batchd.store import sql, values
 from batchd.store.database import Database
 from batchd.store.failures import LedgerGone
@@ -67,6 +69,19 @@ class Ledger(Lookups):
 
         await self._database.write(work)
         self.changes += 1
+
+    async def wish(self, event: e.JobEvent, *, at: float) -> bool:
+        """Record what a person asks of a job; False where its state has no place for it any more.
+
+        A person's word comes at any moment: between a look and a record the job may have gone on.
+        """
+
+        def work(connection: sqlite3.Connection) -> bool:
+            return _Entry(connection, at).wish(event)
+
+        granted = await self._database.write(work)
+        self.changes += granted
+        return granted
 
     async def read_by(self, clock: Timekeeping, *, anew: Mapping[ShardState, float]) -> None:
         """Make the stored times those of a clock that may have been set since they were written.
@@ -129,11 +144,20 @@ class _Entry:
     connection: sqlite3.Connection
     at: float
 
-    def record(self, event: e.Event) -> None:
+    def record(self, event: e.JobEvent | e.ShardEvent | e.RootEvent) -> None:
         if isinstance(event, e.ShardEvent):
             self._shard_event(event)
+        elif isinstance(event, e.RootEvent):
+            self._run(_statement_of(event), values.columns(event))
         else:
             self._job_event(event)
+
+    def wish(self, event: e.JobEvent) -> bool:
+        found = self.connection.execute(sql.query("job"), {"job": event.job}).fetchone()
+        if found is None or (JobState(found["state"]), type(event)) not in JOB_MOVES:
+            return False
+        self.record(event)
+        return True
 
     def _job_event(self, event: e.JobEvent) -> None:
         if isinstance(event, e.JobClaimed):
@@ -145,6 +169,8 @@ class _Entry:
             self._insert_shards(event.job, 1, event.shards)
         elif isinstance(event, e.RoundPlanned):
             self._insert_shards(event.job, event.round, event.shards)
+        elif isinstance(event, e.JobCancelled):
+            self._call_off(event.job)
         self._history(event.job, None, event)
 
     def _joins(self, event: e.JobPlanned) -> bool:
@@ -153,15 +179,21 @@ class _Entry:
         In this transaction and nowhere else: between a look and a later record, the first could
         be delivered and its answers tidied away.
         """
-        task = self._row("job", job=event.job)["task"]
-        same = {"job": event.job, "sha256": event.sha256, "task": task}
+        job = self._row("job", job=event.job)
+        same = {"job": event.job, "sha256": event.sha256, "task": job["task"]}
         leader = self.connection.execute(sql.query("leader"), same).fetchone()
-        if leader is None or not event.join:
+        if leader is None or not event.join or job["cancelled_at"] is not None:
             return False
         self._run("join_job", {"job": event.job, "leader": leader["id"]})
         if leader["state"] != JobState.ACTIVE:
             self._consequence("settle_joined", leader["id"], SETTLES)
         return True
+
+    def _call_off(self, job: str) -> None:
+        """Those that joined a cancelled job go on alone; so does one that is cancelled itself."""
+        for name in ("release_joined", "leave_joined"):
+            self._consequence(name, job, RELEASES)
+        self._run("wake_shards", {"job": job})
 
     def _shard_event(self, event: e.ShardEvent) -> None:
         row = self._row("shard", shard=event.shard)
@@ -169,6 +201,8 @@ class _Entry:
         self._move(event, was, shard_after(was, type(event)))
         if isinstance(event, e.ShardReplaced):
             self._replace(event, row)
+        if isinstance(event, e.ShardCollected):
+            self._spend(row["job"], event.usage)
         if isinstance(event, e.ShardCollected | e.ShardReplaced):
             self._settle(row["job"])
         if not isinstance(event, e.BatchSeen) or event.changed:
@@ -180,6 +214,14 @@ class _Entry:
         )
         if moved != 1:
             raise BrokenInvariant(f"{type(event).__name__} moved {moved} rows from state {was}")
+
+    def _spend(self, job: str, usage: Mapping[str, ModelUsage]) -> None:
+        task = self._row("job", job=job)["task"] if usage else ""
+        for model, used in usage.items():
+            unpriced = used.requests if used.cost is None else 0
+            took = {**asdict(used.usage), "requests": used.requests, "unpriced": unpriced}
+            cost = {"cost": used.cost or 0.0, "direct_cost": used.direct_cost or 0.0}
+            self._run("add_spend", {"task": task, "model": model, **took, **cost})
 
     def _settle(self, job: str) -> None:
         """Settle a job that has its last verdict, and those that joined it: they have it, too."""
@@ -206,7 +248,14 @@ class _Entry:
 
     def _insert_shard(self, job: str, shard: Mapping[str, Any]) -> None:
         number = self.connection.execute(sql.query("next_shard_number"), {"job": job}).fetchone()[0]
-        empty = {"tries": 0, "file_id": None, "due_at": self.at, "reason": None, "text": None}
+        empty = {
+            "tries": 0,
+            "file_id": None,
+            "file_at": None,
+            "due_at": self.at,
+            "reason": None,
+            "text": None,
+        }
         place = {"id": shard_id(job, number), "job": job, "number": number}
         self._run("insert_shard", {**empty, **shard, **place})
 
@@ -215,6 +264,7 @@ class _Entry:
             **{name: old[name] for name in old.keys()},  # noqa: SIM118  # a Row iterates its values
             "tries": old["tries"] + 1,
             "file_id": old["file_id"] if event.keep_file else None,
+            "file_at": old["file_at"] if event.keep_file else None,
             "due_at": event.due_at,
             "reason": event.reason,
             "text": event.text,
@@ -241,5 +291,5 @@ class _Entry:
         return self.connection.execute(sql.query(name), {**parameters, "at": self.at}).rowcount
 
 
-def _statement_of(event: e.JobEvent | e.ShardEvent) -> str:
+def _statement_of(event: object) -> str:
     return _CAMEL.sub("_", type(event).__name__).lower()

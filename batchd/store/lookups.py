@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from batchd.core.errors import BrokenInvariant
-from batchd.core.model import JobState, ShardState
+from batchd.core.model import JobState, Pause, ShardState
 from batchd.core.subjects import Job, Shard
 from batchd.store import sql, values
 from batchd.store.database import Database
@@ -107,6 +107,14 @@ class Lookups:
         """Return how many shards are, or may be, batches, and their estimated tokens by model."""
         rows = await self._rows("live_at_provider")
         return sum(row["shards"] for row in rows), {row["model"]: row["tokens"] for row in rows}
+
+    async def pauses(self) -> dict[Pause, str]:
+        """Return what rests on somebody's word, and whose."""
+        return {Pause(row["what"]): row["by"] for row in await self._rows("pauses")}
+
+    async def rooms_learned(self, *, since: float) -> dict[str, int]:
+        """Return the account's queue limits, tokens by model, as the provider named them."""
+        return {row["model"]: row["tokens"] for row in await self._rows("rooms", since=since)}
 
     async def next_due(self, state: ShardState) -> float | None:
         """Return when the next shard of a state is to be looked at."""

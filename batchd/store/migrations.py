@@ -5,15 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from importlib.resources import files
 from pathlib import Path
 
 from batchd.store.identity import FIRST_VERSION, beside, show
 
 Step = Callable[[sqlite3.Connection], None]
-
-#: Step n leads from schema n to n + 1; `schema.sql` is what the last one leads to. A released step
-#: is never changed again.
-STEPS: tuple[Step, ...] = ()
 
 
 def newest(steps: Sequence[Step]) -> int:
@@ -47,6 +44,20 @@ def statements(script: str) -> Step:
                 statement = ""
 
     return step
+
+
+def shipped(name: str) -> Step:
+    """Make a step of a `.sql` file beside this one, which is read when it is taken."""
+
+    def step(connection: sqlite3.Connection) -> None:
+        statements(files("batchd.store").joinpath(name).read_text(encoding="utf-8"))(connection)
+
+    return step
+
+
+#: Step n leads from schema n to n + 1; `schema.sql` is what the last one leads to. A released step
+#: is never changed again.
+STEPS: tuple[Step, ...] = (shipped("to_schema_2.sql"),)
 
 
 def back_up(connection: sqlite3.Connection, to: Path) -> None:

@@ -9,7 +9,8 @@ VALUES (:job, 'claimed', :name, :task, :size, :owner, :at, :at);
 -- name: job_planned
 -- Every line is good; round 1 carries everything.
 UPDATE jobs SET state = :state, state_at = :at, sha256 = :sha256, requests = :requests,
-       signature = :signature, repairs = :repairs, verbatim = :verbatim, round = 1
+       signature = :signature, repairs = :repairs, verbatim = :verbatim, round = 1,
+       warnings = :warnings, estimate = :estimate
  WHERE id = :job AND state = :was;
 
 -- name: job_rejected
@@ -17,6 +18,36 @@ UPDATE jobs SET state = :state, state_at = :at, sha256 = :sha256, requests = :re
 UPDATE jobs SET state = :state, state_at = :at, reason = :reason, problems = :problems,
        sha256 = :sha256, requests = :requests
  WHERE id = :job AND state = :was;
+
+-- name: job_held
+-- Nothing more of it is sent. One that is being sent has shards, and these wait.
+UPDATE jobs SET state = :state, state_at = :at, hold = :reason, hold_text = :text
+ WHERE id = :job AND state = :was;
+
+-- name: job_released
+-- By a person, who has seen the sum: no budget holds it again.
+UPDATE jobs SET state = :state, state_at = :at, hold = NULL, hold_text = NULL, waived = 1
+ WHERE id = :job AND state = :was;
+
+-- name: job_cancelled
+-- The first who said so is remembered. What is cancelled is not held any more: it goes on to its end.
+UPDATE jobs SET state = :state, state_at = :at, cancelled_at = coalesce(cancelled_at, :at),
+       cancel_why = coalesce(cancel_why, :why), cancel_text = coalesce(cancel_text, :text),
+       hold = NULL, hold_text = NULL
+ WHERE id = :job AND state = :was;
+
+-- name: wake_shards
+-- A cancelled job's shards are looked at now: those not sent end, those open are called off.
+UPDATE shards SET due_at = min(due_at, :at) WHERE job = :job AND state IN ('planned', 'open');
+
+-- name: leave_joined
+-- It is cancelled alone: what it joined goes on, and it ends without answers.
+UPDATE jobs SET state = :state, state_at = :at, joined = NULL
+ WHERE id = :job AND state = :was AND joined IS NOT NULL;
+
+-- name: job_concluded
+-- What is left to try is not tried.
+UPDATE jobs SET state = :state, state_at = :at WHERE id = :job AND state = :was;
 
 -- name: round_planned
 -- What is to be tried again has new shards.
@@ -34,7 +65,7 @@ UPDATE jobs SET state = :state, state_at = :at
 -- The same bytes for the same task, on their way, and not without any answer: what to join.
 SELECT id, state FROM jobs
  WHERE state IN ('active', 'settled', 'publishing') AND joined IS NULL
-   AND sha256 = :sha256 AND task = :task AND id <> :job
+   AND sha256 = :sha256 AND task = :task AND id <> :job AND cancelled_at IS NULL
    AND (state = 'active'
         OR EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.kept > 0))
  ORDER BY id LIMIT 1;
@@ -72,9 +103,11 @@ UPDATE jobs SET tidied_at = :at WHERE id = :job AND state = :was;
 -- name: insert_shard
 -- A shard begins as planned.
 INSERT INTO shards (id, job, number, round, state, endpoint, model, rows, requests, size, tokens,
-                    tries, file_id, planned_at, due_at, reason, text)
+                    tries, file_id, file_at, planned_at, due_at, reason, text, inputs,
+                    output_tokens, estimate)
 VALUES (:id, :job, :number, :round, 'planned', :endpoint, :model, :rows, :requests, :size, :tokens,
-        :tries, :file_id, :at, :due_at, :reason, :text);
+        :tries, :file_id, :file_at, :at, :due_at, :reason, :text, :inputs, :output_tokens,
+        :estimate);
 
 -- name: next_shard_number
 -- Shards of a job are numbered over all its rounds.
@@ -82,7 +115,7 @@ SELECT coalesce(max(number), 0) + 1 FROM shards WHERE job = :job;
 
 -- name: file_uploaded
 -- The provider has its requests; their real size is known.
-UPDATE shards SET file_id = :file_id, size = :size, due_at = :due_at
+UPDATE shards SET file_id = :file_id, file_at = :at, size = :size, due_at = :due_at
  WHERE id = :shard AND state = :was;
 
 -- name: submit_started
@@ -107,6 +140,16 @@ UPDATE shards SET state = :state, due_at = :due_at, reason = :reason, text = :te
 UPDATE shards SET due_at = :due_at, reason = :reason, text = :text
  WHERE id = :shard AND state = :was;
 
+-- name: shard_cancelled
+-- It has no batch, and gets none.
+UPDATE shards SET state = :state, status = 'cancelled', errors = :errors, ended_at = :at,
+       due_at = :due_at, reason = NULL, text = NULL
+ WHERE id = :shard AND state = :was;
+
+-- name: cancel_asked
+-- The provider was told that nobody wants it any more.
+UPDATE shards SET cancel_asked_at = :at, due_at = :due_at WHERE id = :shard AND state = :was;
+
 -- name: submit_refused
 -- A definite no is an end like any other.
 UPDATE shards SET state = :state, errors = :errors, status = 'failed', ended_at = :at,
@@ -116,12 +159,13 @@ UPDATE shards SET state = :state, errors = :errors, status = 'failed', ended_at 
 -- name: batch_opened
 -- The one batch of this shard, for ever.
 UPDATE shards SET state = :state, batch = :batch, opened_at = :at, due_at = :due_at, tries = 0,
-       reason = NULL, text = NULL
+       expires_at = :expires_at, reason = NULL, text = NULL
  WHERE id = :shard AND state = :was;
 
 -- name: batch_seen
 -- A look at an open batch.
-UPDATE shards SET status = :status, counts = :counts, due_at = :due_at, reason = NULL, text = NULL
+UPDATE shards SET status = :status, counts = :counts, due_at = :due_at,
+       expires_at = coalesce(:expires_at, expires_at), reason = NULL, text = NULL
  WHERE id = :shard AND state = :was;
 
 -- name: batch_ended
@@ -143,6 +187,44 @@ UPDATE shards SET state = :state, collected_at = :at, again = :again, uncounted 
 UPDATE shards SET state = :state, collected_at = :at, uncounted = rows, reason = :reason,
        text = :text
  WHERE id = :shard AND state = :was;
+
+-- name: files_deleted
+-- The provider keeps nothing of it.
+UPDATE shards SET cleaned_at = :at WHERE id = :shard AND state = :was;
+
+-- name: paused
+-- What rests.
+INSERT OR REPLACE INTO pauses (what, at, "by") VALUES (:what, :at, :by);
+
+-- name: resumed
+-- It goes on.
+DELETE FROM pauses WHERE what = :what;
+
+-- name: room_learned
+-- The provider's last word on a model's queue.
+INSERT OR REPLACE INTO room_learned (model, tokens, at) VALUES (:model, :tokens, :at);
+
+-- name: add_spend
+-- What answers took, by day, task and model.
+INSERT INTO spend (day, task, model, requests, input_tokens, cached_tokens, output_tokens,
+                   reasoning_tokens, cost, direct_cost, unpriced)
+VALUES (date(:at, 'unixepoch'), :task, :model, :requests, :input_tokens, :cached_tokens,
+        :output_tokens, :reasoning_tokens, :cost, :direct_cost, :unpriced)
+ON CONFLICT DO UPDATE SET requests = requests + excluded.requests,
+       input_tokens = input_tokens + excluded.input_tokens,
+       cached_tokens = cached_tokens + excluded.cached_tokens,
+       output_tokens = output_tokens + excluded.output_tokens,
+       reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+       cost = cost + excluded.cost, direct_cost = direct_cost + excluded.direct_cost,
+       unpriced = unpriced + excluded.unpriced;
+
+-- name: pauses
+-- What rests, and since when.
+SELECT what, at, "by" FROM pauses ORDER BY what;
+
+-- name: rooms
+-- What was learned since a time.
+SELECT model, tokens FROM room_learned WHERE at >= :since;
 
 -- name: insert_history
 -- For people.
@@ -181,7 +263,7 @@ SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 -- name: unfinished_jobs
 -- Jobs on their way, oldest first.
 SELECT * FROM jobs
- WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing') ORDER BY id;
+ WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing') ORDER BY id;
 
 -- name: live_shards
 -- Shards on their way, in the order they were planned.
@@ -190,7 +272,7 @@ SELECT * FROM shards WHERE state IN ('planned', 'submitting', 'open', 'ended') O
 -- name: on_their_way
 -- Claimed, and not yet delivered. (`<>` would read every job there ever was.)
 SELECT count(*) FROM jobs
- WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing');
+ WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing');
 
 -- name: glance
 -- What is open, since when, and looked at when; and the jobs on their way with nothing open.
@@ -263,13 +345,13 @@ UPDATE shards SET due_at = due_at + :jump, planned_at = planned_at + :jump,
        submit_started_at = submit_started_at + :jump, opened_at = opened_at + :jump,
        ended_at = ended_at + :jump, collected_at = collected_at + :jump
  WHERE job IN (SELECT id FROM jobs
-                WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing'));
+                WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing'));
 
 -- name: shift_jobs
 -- As above; of those delivered, only those with something left to tidy away.
 UPDATE jobs SET claimed_at = claimed_at + :jump, state_at = state_at + :jump,
        delivered_at = delivered_at + :jump
- WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing')
+ WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing')
     OR (state = 'delivered' AND tidied_at IS NULL);
 
 -- name: wait_anew
@@ -282,13 +364,13 @@ UPDATE shards SET planned_at = min(planned_at, :now),
        submit_started_at = min(submit_started_at, :now), opened_at = min(opened_at, :now),
        ended_at = min(ended_at, :now), collected_at = min(collected_at, :now)
  WHERE job IN (SELECT id FROM jobs
-                WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing'));
+                WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing'));
 
 -- name: no_later_jobs
 -- As above.
 UPDATE jobs SET claimed_at = min(claimed_at, :now), state_at = min(state_at, :now),
        delivered_at = min(delivered_at, :now)
- WHERE state IN ('claimed', 'active', 'rejected', 'settled', 'publishing')
+ WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing')
     OR (state = 'delivered' AND tidied_at IS NULL);
 
 -- name: root

@@ -25,11 +25,13 @@ SELECT at, job, shard, event, facts FROM history ORDER BY id;
 INSERT INTO jobs (
     id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined,
     requests, signature, repairs, verbatim, reason, problems, folder, outcome, summary,
-    delivered_at, tidied_at
+    delivered_at, tidied_at, hold, hold_text, waived, cancelled_at, cancel_why, cancel_text,
+    warnings, estimate
 ) VALUES (
     :id, :state, :name, :task, :size, :owner, :round, :claimed_at, :state_at, :sha256,
     :joined, :requests, :signature, :repairs, :verbatim, :reason, :problems, :folder,
-    :outcome, :summary, :delivered_at, :tidied_at
+    :outcome, :summary, :delivered_at, :tidied_at, :hold, :hold_text, :waived, :cancelled_at,
+    :cancel_why, :cancel_text, :warnings, :estimate
 );
 
 -- name: restore_shard
@@ -38,10 +40,12 @@ INSERT INTO shards (
     id, job, number, round, state, endpoint, model, rows, requests, size, tokens, tries,
     due_at, file_id, batch, status, counts, output_file, error_file, errors, planned_at,
     submit_started_at, opened_at, ended_at, completed_at, collected_at, again, uncounted,
-    kept, failed, usage, oddities, reason
+    kept, failed, usage, oddities, reason, inputs, output_tokens, estimate, file_at, expires_at,
+    cancel_asked_at, cleaned_at
 ) VALUES (
     :id, :job, :number, :round, :state, :endpoint, :model, :rows, :requests, :size, :tokens,
     :tries, :due_at, :file_id, :batch, :status, :counts, :output_file, :error_file, :errors,
     :planned_at, :submit_started_at, :opened_at, :ended_at, :completed_at, :collected_at,
-    :again, :uncounted, :kept, :failed, :usage, :oddities, :reason
+    :again, :uncounted, :kept, :failed, :usage, :oddities, :reason, :inputs, :output_tokens,
+    :estimate, :file_at, :expires_at, :cancel_asked_at, :cleaned_at
 );

@@ -10,7 +10,8 @@ CREATE TABLE root (
 CREATE TABLE jobs (
     id           TEXT PRIMARY KEY,
     state        TEXT NOT NULL CHECK (state IN
-                   ('claimed', 'active', 'rejected', 'settled', 'publishing', 'delivered')),
+                   ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing',
+                    'delivered')),
     name         BLOB NOT NULL,        -- as dropped; names are bytes
     task         TEXT NOT NULL,
     size         INTEGER NOT NULL,
@@ -30,7 +31,15 @@ CREATE TABLE jobs (
     outcome      TEXT,
     summary      TEXT NOT NULL DEFAULT '{}',
     delivered_at REAL,
-    tidied_at    REAL
+    tidied_at    REAL,
+    hold         TEXT,                 -- a reason code: nothing more of it is sent
+    hold_text    TEXT,
+    waived       INTEGER NOT NULL DEFAULT 0,  -- released by somebody: no budget holds it again
+    cancelled_at REAL,
+    cancel_why   TEXT CHECK (cancel_why IN ('asked', 'deadline', 'unusable-model')),
+    cancel_text  TEXT,
+    warnings     TEXT NOT NULL DEFAULT '{}',
+    estimate     REAL                  -- US dollars, before anything was sent
 ) STRICT;
 
 -- Whole, not only of what is live: SQLite can't use a partial index for `state = :state`.
@@ -75,6 +84,13 @@ CREATE TABLE shards (
     oddities          TEXT NOT NULL DEFAULT '{}',
     reason            TEXT,
     text              TEXT,
+    inputs            INTEGER NOT NULL DEFAULT 0,
+    output_tokens     INTEGER NOT NULL DEFAULT 0,
+    estimate          REAL,
+    file_at           REAL,            -- when its file was uploaded
+    expires_at        REAL,            -- the provider's word
+    cancel_asked_at   REAL,
+    cleaned_at        REAL,            -- when its files were deleted at the provider
     UNIQUE (job, number)
 ) STRICT;
 
@@ -97,4 +113,34 @@ CREATE TABLE clock (
     one   INTEGER PRIMARY KEY CHECK (one = 1),
     boot  TEXT NOT NULL,               -- what the machine's steady clock counts from
     ahead REAL NOT NULL                -- the wall clock, less that one
+) STRICT;
+
+-- What rests on an operator's word.
+CREATE TABLE pauses (
+    what TEXT PRIMARY KEY CHECK (what IN ('intake', 'submission')),
+    at   REAL NOT NULL,
+    "by" TEXT NOT NULL
+) STRICT;
+
+-- The account's queue limits as the provider named them.
+CREATE TABLE room_learned (
+    model  TEXT PRIMARY KEY,
+    tokens INTEGER NOT NULL,
+    at     REAL NOT NULL
+) STRICT;
+
+-- What was spent: kept when the jobs are long forgotten. A day is one of UTC, as on the bill.
+CREATE TABLE spend (
+    day              TEXT NOT NULL,    -- 2026-11-21
+    task             TEXT NOT NULL,
+    model            TEXT NOT NULL,
+    requests         INTEGER NOT NULL,
+    input_tokens     INTEGER NOT NULL,
+    cached_tokens    INTEGER NOT NULL,
+    output_tokens    INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    cost             REAL NOT NULL,    -- US dollars, of what has a price
+    direct_cost      REAL NOT NULL,    -- the same without a batch
+    unpriced         INTEGER NOT NULL, -- requests of which the price is not known
+    PRIMARY KEY (day, task, model)
 ) STRICT;

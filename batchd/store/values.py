@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from batchd.core.model import BatchError, BatchStatus, Counts, JobState, ShardState
+from batchd.core.model import BatchError, BatchStatus, CancelWhy, Counts, JobState, ShardState
 from batchd.core.names import shown
 from batchd.core.rows import RowSet
 from batchd.core.sharding import ShardPlan
@@ -33,9 +33,12 @@ def job(row: sqlite3.Row) -> Job:
     """Turn a row of `jobs` into a Job."""
     values = _picked(row, Job)
     values["state"] = JobState(row["state"])
-    values["verbatim"] = bool(row["verbatim"])
-    for name in ("repairs", "summary"):
+    for name in {"verbatim", "waived"} & values.keys():
+        values[name] = bool(row[name])
+    for name in {"repairs", "summary", "warnings"} & values.keys():
         values[name] = msgspec.json.decode(row[name])
+    if values.get("cancel_why"):
+        values["cancel_why"] = CancelWhy(values["cancel_why"])
     values["problems"] = msgspec.json.decode(row["problems"]) if row["problems"] else None
     return Job(**values)
 
@@ -55,7 +58,8 @@ def shard(row: sqlite3.Row) -> Shard:
 
 
 def _picked(row: sqlite3.Row, kind: type[Any]) -> dict[str, Any]:
-    return {field.name: row[field.name] for field in fields(kind)}
+    # An older ledger, read from outside or salvaged, has not every column.
+    return {field.name: row[field.name] for field in fields(kind) if field.name in row.keys()}  # noqa: SIM118
 
 
 def _column(value: Any) -> Any:

@@ -13,6 +13,8 @@ from batchd.store import sql
 
 JOB_EVENTS = [event for event in get_args(e.Event) if issubclass(event, e.JobEvent)]
 SHARD_EVENTS = [event for event in get_args(e.Event) if issubclass(event, e.ShardEvent)]
+ROOT_EVENTS = [event for event in get_args(e.Event) if issubclass(event, e.RootEvent)]
+BASES = (e.JobEvent, e.ShardEvent, e.RootEvent)
 BEGINNINGS = {e.JobClaimed}
 
 JOB_PAIRS = [(state, event) for state in JobState for event in JOB_EVENTS]
@@ -40,6 +42,7 @@ def test_a_shard_moves_by_the_table_or_not_at_all(state: ShardState, event: type
 def test_every_event_is_in_a_table_or_begins_something():
     known = {event for _, event in (*JOB_MOVES, *SHARD_MOVES)} | BEGINNINGS
     assert known == {*JOB_EVENTS, *SHARD_EVENTS}
+    assert len(JOB_EVENTS) + len(SHARD_EVENTS) + len(ROOT_EVENTS) == len(get_args(e.Event))
 
 
 def test_every_event_class_is_recorded():
@@ -47,9 +50,7 @@ def test_every_event_class_is_recorded():
     defined = {
         kind
         for kind in vars(e).values()
-        if isinstance(kind, type)
-        and issubclass(kind, e.JobEvent | e.ShardEvent)
-        and kind not in (e.JobEvent, e.ShardEvent)
+        if isinstance(kind, type) and issubclass(kind, BASES) and kind not in BASES
     }
     assert defined == set(get_args(e.Event))
 

@@ -14,8 +14,9 @@ import pytest
 
 from batchd.core.errors import ConfigError
 from batchd.store.database import Database
-from batchd.store.identity import APPLICATION_ID, FIRST_VERSION
+from batchd.store.identity import APPLICATION_ID
 from batchd.store.ledger import Ledger
+from batchd.store.migrations import STEPS, newest
 
 
 @asynccontextmanager
@@ -60,7 +61,7 @@ async def test_a_new_file_is_marked_as_ours(tmp_path: Path):
         assert await a_pragma(database, "synchronous") == 2
         assert await a_pragma(database, "foreign_keys") == 1
     assert pragma(path, "application_id") == APPLICATION_ID
-    assert pragma(path, "user_version") == FIRST_VERSION
+    assert pragma(path, "user_version") == newest(STEPS)
     assert [p.name for p in tmp_path.iterdir()] == ["batchd.db"]
 
 
@@ -90,7 +91,7 @@ async def test_a_newer_schema_is_refused_and_untouched(tmp_path: Path):
     async with open_database(path):
         pass
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {FIRST_VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {newest(STEPS) + 1}")
     before = path.read_bytes()
     with pytest.raises(ConfigError, match="newer batchd"):
         await Database.open(path)

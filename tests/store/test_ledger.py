@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sqlite3
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +12,15 @@ import pytest
 
 from batchd.core import events as e
 from batchd.core.errors import BrokenInvariant
-from batchd.core.model import BatchError, BatchStatus, Counts, JobState, ShardState
+from batchd.core.model import (
+    BatchError,
+    BatchStatus,
+    CancelWhy,
+    Counts,
+    JobState,
+    Pause,
+    ShardState,
+)
 from batchd.core.rows import RowSet
 from batchd.core.states import JOB_MOVES, SHARD_MOVES
 from batchd.core.subjects import Job, Shard
@@ -285,12 +293,16 @@ async def test_a_batch_is_held_by_one_shard(tmp_path: Path):
         assert await ledger.batch_holder("b") == one
 
 
-EXAMPLES: dict[type[e.JobEvent | e.ShardEvent], Any] = {
+EXAMPLES: dict[type[e.Event], Any] = {
     type(event): event
     for event in (
         claimed(),
         planned(plan(1, 2, 3)),
         rejected(),
+        e.JobHeld(job=JOB, reason="held", text="t"),
+        e.JobReleased(job=JOB),
+        e.JobCancelled(job=JOB, why=CancelWhy.ASKED, text="t"),
+        e.JobConcluded(job=JOB),
         e.RoundPlanned(job=JOB, round=2, shards=(plan(1),)),
         publishing(),
         e.JobDelivered(job=JOB),
@@ -301,6 +313,12 @@ EXAMPLES: dict[type[e.JobEvent | e.ShardEvent], Any] = {
         e.SubmitDeferred(shard=f"{JOB}-1", reason="r", text="t", due_at=1.0),
         e.ShardWaits(shard=f"{JOB}-1", reason="r", text="t", due_at=1.0),
         e.SubmitRefused(shard=f"{JOB}-1", errors=(), due_at=1.0),
+        e.ShardCancelled(shard=f"{JOB}-1", due_at=1.0),
+        e.CancelAsked(shard=f"{JOB}-1", due_at=1.0),
+        e.FilesDeleted(shard=f"{JOB}-1"),
+        e.Paused(what=Pause.INTAKE, by="root"),
+        e.Resumed(what=Pause.INTAKE),
+        e.RoomLearned(model="small", tokens=200_000),
         opened(f"{JOB}-1", "b"),
         e.BatchSeen(
             shard=f"{JOB}-1",
@@ -333,6 +351,9 @@ async def test_whatever_happens_in_whatever_order_the_ledger_follows_the_tables(
 
 async def assert_it_follows(ledger: Ledger, job: str, event: Any) -> None:
     if isinstance(event, e.JobClaimed):
+        return
+    if isinstance(event, e.RootEvent):
+        await ledger.record(event, at=1.0)
         return
     values = {field.name: getattr(event, field.name) for field in fields(event)}
     shards = await ledger.shards_of(job)
@@ -571,3 +592,134 @@ async def assert_whole(ledger: Ledger, job: str) -> None:
     there = await ledger.known_jobs([job])
     assert len(await ledger.shards_of(job)) == (2 if there else 0)
     assert len(await ledger.history_of(job)) == (2 if there else 0)
+
+
+# Held, released, cancelled
+
+
+async def test_what_is_held_goes_on_when_it_is_released_and_is_not_held_again(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await ledger.record(claimed(), at=10.0)
+        assert await ledger.wish(e.JobHeld(job=JOB, reason="held", text="by ada"), at=11.0)
+        job = await ledger.job(JOB)
+        assert (job.state, job.hold, job.hold_text) == (JobState.HELD, "held", "by ada")
+        assert await ledger.on_their_way() == 1
+
+        assert await ledger.wish(e.JobReleased(job=JOB), at=12.0)
+        job = await ledger.job(JOB)
+        assert (job.state, job.hold, job.waived) == (JobState.CLAIMED, None, True)
+
+
+async def test_a_job_held_while_it_was_read_is_planned_and_waits_as_it_is(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await ledger.record(claimed(), e.JobHeld(job=JOB, reason="held"), at=10.0)
+        await ledger.record(planned(plan(1, 2)), at=11.0)
+        job = await ledger.job(JOB)
+        assert (job.state, job.hold) == (JobState.ACTIVE, "held")
+
+
+async def test_a_wish_that_comes_too_late_changes_nothing(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        (one,) = await a_planned_job(ledger)
+        await ledger.record(*to_ended(one), collected(one), at=20.0)
+        before = await everything(ledger)
+
+        assert not await ledger.wish(e.JobCancelled(job=JOB, why=CancelWhy.ASKED), at=21.0)
+        assert not await ledger.wish(e.JobHeld(job="0nobody", reason="held"), at=21.0)
+        assert await everything(ledger) == before
+
+
+async def test_the_first_word_that_cancels_counts_and_its_shards_are_due(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        one, two = await a_planned_job(ledger, plan(1), plan(2))
+        await ledger.record(*to_open(one), e.JobHeld(job=JOB, reason="held"), at=20.0)
+        asked = e.JobCancelled(job=JOB, why=CancelWhy.ASKED, text="by ada")
+        await ledger.record(asked, at=21.0)
+        await ledger.record(e.JobCancelled(job=JOB, why=CancelWhy.DEADLINE), at=22.0)
+
+        job = await ledger.job(JOB)
+        assert (job.state, job.hold) == (JobState.ACTIVE, None)
+        assert (job.cancelled_at, job.cancel_why, job.cancel_text) == (21.0, "asked", "by ada")
+        assert (await ledger.shard(one)).due_at == 21.0
+
+        # What has no batch ends without one, what has one is called off; then it is as ever.
+        await ledger.record(e.ShardCancelled(shard=two, due_at=23.0), at=23.0)
+        await ledger.record(e.CancelAsked(shard=one, due_at=38.0), at=23.0)
+        shard = await ledger.shard(two)
+        assert (shard.state, shard.status) == (ShardState.ENDED, BatchStatus.CANCELLED)
+        assert (await ledger.shard(one)).cancel_asked_at == 23.0
+        await ledger.record(ended(one), collected(one), collected(two), at=24.0)
+        assert await state_of(ledger) is JobState.SETTLED
+
+
+async def test_those_that_joined_a_cancelled_job_go_on_alone_and_nobody_joins_it(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger)
+        joiner, late = "0bbbbb", "0ccccc"
+        for job in (joiner, late):
+            await ledger.record(claimed(job), at=11.0)
+        await ledger.record(replace(planned(plan(1), job=joiner), join=True), at=12.0)
+        assert (await ledger.job(joiner)).joined == JOB
+
+        await ledger.record(e.JobCancelled(job=JOB, why=CancelWhy.ASKED), at=13.0)
+        job = await ledger.job(joiner)
+        assert (job.state, job.joined) == (JobState.CLAIMED, None)
+        await ledger.record(replace(planned(plan(1), job=late), join=True), at=14.0)
+        assert (await ledger.job(late)).joined is None
+
+
+async def test_one_that_joined_is_cancelled_alone_and_joins_nothing_again(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger)
+        joiner = "0bbbbb"
+        await ledger.record(claimed(joiner), at=11.0)
+        joining = replace(planned(plan(1), job=joiner), join=True)
+        await ledger.record(joining, at=12.0)
+        await ledger.record(e.JobCancelled(job=joiner, why=CancelWhy.ASKED), at=13.0)
+        assert (await ledger.job(joiner)).state is JobState.CLAIMED
+        assert (await ledger.job(JOB)).cancelled_at is None
+
+        await ledger.record(joining, at=14.0)
+        assert (await ledger.job(joiner)).joined is None
+        assert len(await ledger.shards_of(joiner)) == 1
+
+
+# What concerns no job
+
+
+async def test_what_rests_is_remembered_and_so_is_whose_word_it_was(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await ledger.record(e.Paused(what=Pause.SUBMISSION, by="ada"), at=10.0)
+        await ledger.record(e.Paused(what=Pause.INTAKE, by="bob"), at=11.0)
+        assert await ledger.pauses() == {Pause.INTAKE: "bob", Pause.SUBMISSION: "ada"}
+        await ledger.record(e.Resumed(what=Pause.INTAKE), at=12.0)
+        assert await ledger.pauses() == {Pause.SUBMISSION: "ada"}
+
+
+async def test_the_last_limit_that_was_named_counts_while_it_is_new(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        for at, tokens in ((10.0, 900), (20.0, 200)):
+            await ledger.record(e.RoomLearned(model="small", tokens=tokens), at=at)
+        assert await ledger.rooms_learned(since=20.0) == {"small": 200}
+        assert await ledger.rooms_learned(since=20.1) == {}
+
+
+async def test_what_is_spent_is_added_up_by_day_and_model(tmp_path: Path):
+    def spent(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+        rows = connection.execute("SELECT day, model, requests, cost, unpriced FROM spend")
+        return [tuple(row) for row in rows]
+
+    known = ModelUsage(Usage(10, 2), requests=2, cost=0.5, direct_cost=1.0)
+    async with open_ledger(tmp_path) as ledger:
+        one, two = await a_planned_job(ledger, plan(1), plan(2))
+        first = replace(collected(one), usage={"small": known})
+        second = replace(collected(two), usage={"small": known, "odd": replaced_cost(known)})
+        await ledger.record(*to_ended(one), first, *to_ended(two), second, at=86_400.0 * 2)
+        assert await ledger._database.read(spent) == [
+            ("1970-01-03", "small", 4, 1.0, 0),
+            ("1970-01-03", "odd", 2, 0.0, 2),
+        ]
+
+
+def replaced_cost(usage: ModelUsage) -> ModelUsage:
+    return ModelUsage(usage.usage, usage.requests, cost=None, direct_cost=None)

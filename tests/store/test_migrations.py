@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from batchd.core.errors import ConfigError
+from batchd.core.events import JobHeld
+from batchd.core.rows import RowSet
 from batchd.store.database import Database
-from batchd.store.identity import create
+from batchd.store.identity import APPLICATION_ID, create
 from batchd.store.ledger import Ledger
 from batchd.store.migrations import STEPS, newest, statements
 
@@ -23,12 +25,26 @@ SPLIT = statements(
 )
 
 
+FIRST = (Path(__file__).parent / "schema-1.sql").read_text(encoding="utf-8")
+CLAIMED = (
+    "INSERT INTO jobs (id, state, name, task, size, owner, claimed_at, state_at)"
+    " VALUES ('7k3c9q', 'claimed', x'62', '', 1, 0, 10.0, 10.0)"
+)
+PLANNED = (
+    "INSERT INTO shards (id, job, number, round, state, endpoint, model, rows, requests, size,"
+    " tokens, due_at, planned_at)"
+    " VALUES ('7k3c9q-1', '7k3c9q', 1, 1, 'planned', '/v1/embeddings', 'm', ?, 1, 1, 1, 5.0, 5.0)"
+)
+
+
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """A ledger of the first schema, in use."""
     path = tmp_path / "batchd.db"
-    create(path, version=1)
     with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
         connection.execute("INSERT INTO root VALUES (1, 'root-1', 0)")
         connection.commit()
     return path
@@ -37,6 +53,37 @@ def old(tmp_path: Path) -> Path:
 def ask(path: Path, query: str) -> object:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query).fetchone()[0]
+
+
+def tables(path: Path) -> dict[str, set[tuple[object, ...]]]:
+    """Each table with its columns, their types, defaults and keys; and the indexes."""
+    with closing(sqlite3.connect(path)) as connection:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema")]
+        return {
+            name: {row[1:] for row in connection.execute(f"PRAGMA table_info('{name}')")}
+            for name in names
+        }
+
+
+async def test_the_shipped_steps_lead_from_the_first_schema_to_this_one(old: Path):
+    new = old.with_name("new.db")
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute(CLAIMED)
+        connection.execute(PLANNED, (RowSet.of([1]).encode(),))
+        connection.commit()
+
+    await opened(old, *STEPS)
+    create(new, version=newest(STEPS))
+
+    assert tables(old) == tables(new)
+    ledger = await Ledger.open(old, new_root="root", now=0.0)
+    try:
+        job, (shard,) = await ledger.job("7k3c9q"), await ledger.shards_of("7k3c9q")
+        assert (job.name, job.waived, job.cancelled_at) == (b"b", False, None)
+        assert (shard.model, shard.file_at) == ("m", None)
+        assert await ledger.wish(JobHeld(job=job.id, reason="held"), at=1.0)
+    finally:
+        await ledger.close()
 
 
 async def opened(path: Path, *steps) -> None:
@@ -64,13 +111,13 @@ async def test_a_later_program_takes_only_the_steps_that_are_new(old: Path):
 
 
 async def test_an_up_to_date_ledger_is_left_alone(old: Path):
-    await opened(old)
+    await opened(old)  # no steps: the first is the newest
     assert not list(old.parent.glob("*.before-*"))
-    assert newest(STEPS) == ask(old, "PRAGMA user_version")
+    assert newest(()) == ask(old, "PRAGMA user_version")
 
 
 async def test_an_older_program_refuses_what_a_newer_one_wrote(old: Path):
-    await opened(old, ADD)
+    await opened(old, *STEPS, ADD)
     with pytest.raises(ConfigError, match="newer batchd"):
         await Ledger.open(old, new_root="root-2", now=0.0)
 

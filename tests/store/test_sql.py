@@ -14,7 +14,16 @@ def test_the_schema_makes_an_empty_ledger():
     connection.executescript(sql.schema())
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     connection.close()
-    assert [name for (name,) in tables] == ["root", "jobs", "shards", "history", "clock"]
+    assert [name for (name,) in tables] == [
+        "root",
+        "jobs",
+        "shards",
+        "history",
+        "clock",
+        "pauses",
+        "room_learned",
+        "spend",
+    ]
 
 
 def test_a_statement_is_one_statement_and_ends_where_the_next_begins():

@@ -1,0 +1,85 @@
+-- From schema 1 to 2: jobs that are held or cancelled, limits that were learned, money spent.
+-- A new word in a CHECK needs the whole table anew.
+CREATE TABLE new_jobs (
+    id           TEXT PRIMARY KEY,
+    state        TEXT NOT NULL CHECK (state IN
+                   ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing',
+                    'delivered')),
+    name         BLOB NOT NULL,
+    task         TEXT NOT NULL,
+    size         INTEGER NOT NULL,
+    owner        INTEGER NOT NULL,
+    round        INTEGER NOT NULL DEFAULT 0,
+    claimed_at   REAL NOT NULL,
+    state_at     REAL NOT NULL,
+    sha256       TEXT,
+    joined       TEXT REFERENCES jobs (id),
+    requests     INTEGER NOT NULL DEFAULT 0,
+    signature    TEXT,
+    repairs      TEXT NOT NULL DEFAULT '{}',
+    verbatim     INTEGER NOT NULL DEFAULT 0,
+    reason       TEXT,
+    problems     TEXT,
+    folder       TEXT,
+    outcome      TEXT,
+    summary      TEXT NOT NULL DEFAULT '{}',
+    delivered_at REAL,
+    tidied_at    REAL,
+    hold         TEXT,
+    hold_text    TEXT,
+    waived       INTEGER NOT NULL DEFAULT 0,
+    cancelled_at REAL,
+    cancel_why   TEXT CHECK (cancel_why IN ('asked', 'deadline', 'unusable-model')),
+    cancel_text  TEXT,
+    warnings     TEXT NOT NULL DEFAULT '{}',
+    estimate     REAL
+) STRICT;
+INSERT INTO new_jobs (
+    id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined, requests,
+    signature, repairs, verbatim, reason, problems, folder, outcome, summary, delivered_at,
+    tidied_at
+) SELECT
+    id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined, requests,
+    signature, repairs, verbatim, reason, problems, folder, outcome, summary, delivered_at,
+    tidied_at
+  FROM jobs;
+DROP TABLE jobs;
+ALTER TABLE new_jobs RENAME TO jobs;
+CREATE INDEX jobs_by_state ON jobs (state, id);
+CREATE INDEX jobs_to_tidy ON jobs (delivered_at) WHERE state = 'delivered' AND tidied_at IS NULL;
+CREATE INDEX jobs_joined ON jobs (joined);
+
+ALTER TABLE shards ADD COLUMN inputs INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE shards ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE shards ADD COLUMN estimate REAL;
+ALTER TABLE shards ADD COLUMN file_at REAL;
+ALTER TABLE shards ADD COLUMN expires_at REAL;
+ALTER TABLE shards ADD COLUMN cancel_asked_at REAL;
+ALTER TABLE shards ADD COLUMN cleaned_at REAL;
+
+CREATE TABLE pauses (
+    what TEXT PRIMARY KEY CHECK (what IN ('intake', 'submission')),
+    at   REAL NOT NULL,
+    "by" TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE room_learned (
+    model  TEXT PRIMARY KEY,
+    tokens INTEGER NOT NULL,
+    at     REAL NOT NULL
+) STRICT;
+
+CREATE TABLE spend (
+    day              TEXT NOT NULL,
+    task             TEXT NOT NULL,
+    model            TEXT NOT NULL,
+    requests         INTEGER NOT NULL,
+    input_tokens     INTEGER NOT NULL,
+    cached_tokens    INTEGER NOT NULL,
+    output_tokens    INTEGER NOT NULL,
+    reasoning_tokens INTEGER NOT NULL,
+    cost             REAL NOT NULL,
+    direct_cost      REAL NOT NULL,
+    unpriced         INTEGER NOT NULL,
+    PRIMARY KEY (day, task, model)
+) STRICT;

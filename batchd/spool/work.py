@@ -2,6 +2,7 @@
 
 var/work/JOB/in/NAME              the dropped file, moved here by the claim
 var/work/JOB/done/NAME.done       what said that it was complete, where that is asked for
+var/work/JOB/regaining/SHARD/     what was uploaded, fetched back where the dropped file is gone
 var/work/JOB/own                  its copy while one is made, where it has a second name elsewhere
 var/work/JOB/shards/SHARD.jsonl   what is uploaded, where the file can't travel as it lies
 var/work/JOB/answers/SHARD.*      what came back, and where each row's answer lies in it
@@ -94,7 +95,7 @@ class Work:
             raise
 
     def _claim(self, dropped: Path, job: str) -> Path:
-        target = self.of(job) / "in" / dropped.name
+        target = self.dropped_at(job, os.fsencode(dropped.name))
         try:
             rename(dropped, target)
         except OSError as error:
@@ -142,6 +143,14 @@ class Work:
         if len(files) > 1:
             raise BrokenInvariant(f"{inside} has {len(files)} files; a job has one")
         return files[0] if files else None
+
+    def dropped_at(self, job: str, name: bytes) -> Path:
+        """Return where a job's dropped file of this name lies, or is to lie."""
+        return self.of(job) / "in" / os.fsdecode(name)
+
+    def regaining(self, job: str, shard: str) -> Path:
+        """Return where it is fetched back to, should it be gone, when this shard needs it."""
+        return self.of(job) / "regaining" / shard
 
     def unchanged_input(self, job: Job, *, pause: Pause) -> Path:
         """Return the dropped file of a planned job. Raises `InputChanged` for any other."""

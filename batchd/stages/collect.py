@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from batchd.core.errors import RemoteUnavailable
+from batchd.core.errors import RemoteRefused, RemoteUnavailable
 from batchd.core.events import ShardCollected, ShardReplaced
 from batchd.core.harvest import Harvest, Tally
 from batchd.core.index import Source
 from batchd.core.model import BatchError, BatchStatus, ShardState
+from batchd.core.names import shown
 from batchd.core.pacing import backoff
 from batchd.core.reading import custom_id_of
 from batchd.core.reasons import ReasonCode
@@ -29,7 +30,16 @@ from batchd.core.verdicts import (
 )
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
-from batchd.spool.placing import PART, make_folder, place, placed, remove_file, sync_folder
+from batchd.spool.placing import (
+    PART,
+    make_folder,
+    place,
+    placed,
+    remove_file,
+    remove_folder,
+    sync_folder,
+)
+from batchd.spool.regaining import NotTheSame, Uploaded, regain
 from batchd.spool.work import rows_of
 
 log = structlog.get_logger()
@@ -185,9 +195,11 @@ def _keep(part: Path, path: Path, length: int) -> None:
 
 
 async def _judged(shard: Shard, job: Job, services: Services) -> Tally:
+    shards = await services.ledger.shards_of(job.id)
+    if await in_thread(services.work.input, job.id) is None:
+        await _regain_input(job, shards, services, scratch=shard.id)
     # Another file's ids would make every answer a stranger's, and buy them all again.
     dropped = await in_thread(services.work.unchanged_input, job, pause=pause)
-    shards = await services.ledger.shards_of(job.id)
     before = await in_thread(attempts_before, shard, shards)
     ids = await in_thread(_ids, shard, dropped)
     harvest = Harvest(
@@ -199,6 +211,30 @@ async def _judged(shard: Shard, job: Job, services: Services) -> Tally:
         truncated_fails=services.settings.retries.on_truncated == "fail",
     )
     return await in_thread(_harvest, shard, harvest, services)
+
+
+async def _regain_input(
+    job: Job, shards: Sequence[Shard], services: Services, *, scratch: str
+) -> None:
+    """Somebody deleted the dropped file; the provider has what was uploaded of it (F67)."""
+    sent = {s.rows: s.file_id for s in shards if s.round == 1 and s.file_id}
+    inside, parts = services.work.regaining(job.id, scratch), list[Uploaded]()
+    await in_thread(make_folder, inside)
+    try:
+        for number, (rows, file_id) in enumerate(sent.items()):
+            parts.append(Uploaded(inside / f"{number}.jsonl", rows))
+            await services.remote.download(file_id, parts[-1].path)
+        target = services.work.dropped_at(job.id, job.name)
+        await in_thread(regain, parts, target, sha256=job.sha256 or "", pause=pause)
+    except (NotTheSame, RemoteRefused) as error:
+        log.debug("input.lost", job=job.id, text=str(error))  # held, until it is put back
+    else:
+        log.warning("input.regained", job=job.id, file=shown(job.name), text=_REGAINED)
+    finally:
+        await in_thread(remove_folder, inside)
+
+
+_REGAINED = "it was gone from var/work, and is put together again from what had been uploaded"
 
 
 def _ids(shard: Shard, dropped: Path) -> dict[str, int]:

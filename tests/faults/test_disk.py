@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import signal
@@ -28,7 +29,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
 from tests.faults.inboxes import look, why
 from tests.faults.mounts import fill, read_only, small_disk, with_own_mounts, writable
-from tests.houses import delivered, drop, live, open_services, read_receipt, requests
+from tests.houses import delivered, drop, live, open_services, read_lines, read_receipt, requests
 from tests.stages.steps import ended, opened, planned, step
 
 ALL = (claim, plan, submit, poll, collect, deliver)
@@ -269,10 +270,40 @@ async def test_a_folder_of_the_same_name_is_never_replaced(tmp_path, content):
         check_receipt(delivered(tmp_path)["a"], total=3)
 
 
-async def test_a_work_folder_that_is_deleted_holds_its_job_until_the_file_is_back(tmp_path):
-    """F67: its answers can't be matched without the file; they wait at the provider, paid once."""
+@pytest.mark.parametrize("most", [50, 2])
+async def test_a_work_folder_that_is_deleted_is_filled_again_from_what_was_uploaded(tmp_path, most):
+    """F67: in one batch or in several: delivered with every byte, bought once."""
+    async with open_services(tmp_path, batches={"max_requests": most}) as services:
+        services.remote.verdicts = {"r-4": [400]}
+        shard = await opened(services, tmp_path, lines=requests(5))
+        content = services.work.input(shard.job).read_bytes()
+        shutil.rmtree(services.work.of(shard.job))
+        await live(services, deliveries=1)
+        folder = delivered(tmp_path)["a"]
+        check_receipt(folder, total=5, failed=1)
+        assert [line["custom_id"] for line in read_lines(folder / "results.jsonl")] == [
+            f"r-{number}" for number in range(1, 6)
+        ]
+        assert read_lines(folder / "retry.jsonl") == [requests(5)[3]]
+        assert (folder / "input" / "a.jsonl").read_bytes() == content
+        assert len(services.remote.opened) == -(-5 // most)
+        assert set(services.remote.executions.values()) == {1}
+        left = {path.name for path in services.work.of(shard.job).iterdir()}
+        assert left <= {"in", "answers", "regaining", "STATUS.txt", "status.json"}
+        assert not list(services.work.of(shard.job).glob("regaining/*"))
+
+
+@pytest.mark.parametrize("lost", ["mended on its way", "deleted at the provider"])
+async def test_a_deleted_file_that_nobody_has_any_more_holds_its_job_until_it_is_back(
+    tmp_path, lost
+):
+    """F67: what was sent is not byte for byte what was dropped, and nothing else is taken for it."""
+    end = b"\r" if lost == "mended on its way" else b""
     async with open_services(tmp_path) as services:
-        shard = await opened(services, tmp_path)
+        lines = [json.dumps(one).encode() + end for one in requests(3)]
+        shard = await ended(services, tmp_path, lines=lines)
+        if not end:
+            del services.remote.files[shard.file_id]
         dropped = services.work.input(shard.job)
         content = dropped.read_bytes()
         shutil.rmtree(services.work.of(shard.job))
@@ -281,7 +312,7 @@ async def test_a_work_folder_that_is_deleted_holds_its_job_until_the_file_is_bac
         assert (reason.code, reason.standing) == ("input-missing", "held")
         assert delivered(tmp_path) == {}
 
-        dropped.parent.mkdir(parents=True)
+        dropped.parent.mkdir(parents=True, exist_ok=True)
         dropped.write_bytes(content)
         await live(services, deliveries=1)
         check_receipt(delivered(tmp_path)["a"], total=3)

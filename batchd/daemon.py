@@ -15,9 +15,11 @@ from anyio.abc import TaskGroup
 
 from batchd import __version__
 from batchd.control.pages import keep_pages
+from batchd.core.contents import Count
 from batchd.core.errors import ConfigError
 from batchd.core.model import ShardState
 from batchd.meters.prices import Prices
+from batchd.meters.tokens import counter
 from batchd.remote.api import Remote
 from batchd.remote.circuit import Circuit
 from batchd.remote.openai_batches import OpenAIBatches
@@ -93,12 +95,13 @@ async def open_house(
     settings: Settings, folders: Folders, *, remote: Remote, clock: Clock
 ) -> AsyncIterator[Services]:
     """Open the ledger and put the services together. Used by the daemon and by the tests alike."""
+    count = counter(settings.batches.count_tokens)  # may be the operator's to mend: before all else
     ledger = await _open_ledger(folders, clock)
     try:
         await _settle_start(ledger, settings, clock)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_watch, ledger, clock)
-            yield _services(settings, folders, ledger, remote, clock, tasks)
+            yield _services(settings, folders, ledger, remote, clock, tasks, count)
             tasks.cancel_scope.cancel()  # what is still in flight is as after kill -9
     except BaseExceptionGroup as failures:
         if ledger.lost is None:
@@ -169,6 +172,7 @@ def _services(
     remote: Remote,
     clock: Clock,
     tasks: TaskGroup,
+    count: Count | None,
 ) -> Services:
     inbox, rest, bells = settings.inbox, Rest(clock), bells_for(STAGES, clock)
     far, silent = remote_kind(folders.inbox), silent_kind(folders.inbox)
@@ -186,6 +190,7 @@ def _services(
         outbox=Outbox(folders.outbox),
         remote=remote,
         prices=Prices(),
+        count_tokens=count,
         settling=Settling(
             Patience(
                 settle=settle,

@@ -21,7 +21,12 @@ from tests.fakes.remote import FakeRemote
 QUICK = {
     "folders": {"min_free_bytes": 0},  # the disk of whoever runs the tests is theirs
     "inbox": {"settle_seconds": 1.0, "scan_seconds": 10.0, "empty_grace_seconds": 3.0},
-    "batches": {"poll_min_seconds": 5.0, "poll_max_seconds": 10.0, "doubt_seconds": 20.0},
+    "batches": {
+        "poll_min_seconds": 5.0,
+        "poll_max_seconds": 10.0,
+        "doubt_seconds": 20.0,
+        "count_tokens": "bytes",  # the same with and without the vocabularies installed
+    },
 }
 
 

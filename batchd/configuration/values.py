@@ -125,6 +125,8 @@ def _rule(name: str, type_: Any) -> tuple[str, Convert]:
         return "a number from 0 to 1,000,000,000", _number
     if type_ is float:
         return "a number above 0, at most 1,000,000,000", lambda value: _number(value) or None
+    if name == "openai.endpoint_prefixes":
+        return 'a list of beginnings, such as ["/v1", ""]', _prefixes
     return _PLAIN[type_]
 
 
@@ -180,6 +182,12 @@ def _path(value: Any) -> Path | None:
 def _texts(value: Any) -> tuple[str, ...] | None:
     is_texts = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
     return tuple(value) if is_texts else None
+
+
+def _prefixes(value: Any) -> tuple[str, ...] | None:
+    is_list = isinstance(value, list) and bool(value)
+    fits = is_list and all(isinstance(p, str) and re.fullmatch(r"(/[^/\s]+)*", p) for p in value)
+    return tuple(value) if fits else None
 
 
 _PLAIN: dict[Any, tuple[str, Convert]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 MAX_REQUESTS = 50_000  # per batch; API reference "Create batch", read 2026-11
 MAX_BYTES = 200_000_000  # per input file: docs say 200 MB; 209,715,200 is what the server enforces
 HARD_MAX_BYTES = 209_715_200  # the number in the server's own message, seen 2024-07
@@ -28,6 +30,10 @@ ENDPOINTS = (
     "/v1/videos",
 )
 
+_OWN_PREFIX = "/v1"
+#: The longest first: "/chat/completions" ends like "/completions".
+_TAILS = tuple(sorted((e.removeprefix(_OWN_PREFIX) for e in ENDPOINTS), key=len, reverse=True))
+
 #: Endpoints that refuse `"stream": true` in a batch (reference "Batch", B.3).
 STREAMING_ENDPOINTS = (
     "/v1/chat/completions",
@@ -35,3 +41,20 @@ STREAMING_ENDPOINTS = (
     "/v1/completions",
     "/v1/moderations",
 )
+
+
+def accepted(prefixes: Iterable[str]) -> dict[str, str]:
+    """Return every url that a line may have, each with the form that `ENDPOINTS` has it in."""
+    return {f"{prefix}{tail}": f"{_OWN_PREFIX}{tail}" for prefix in prefixes for tail in _TAILS}
+
+
+def canonical(endpoint: str) -> str:
+    """Return the "/v1/..." form of a url that was accepted, whatever stands before it.
+
+    Azure's lines say "/chat/completions", Zhipu's "/v4/chat/completions"; they travel as they are,
+    and what is known of an endpoint is known by this form. An unknown one comes back as it is.
+    """
+    for tail in _TAILS:
+        if endpoint.endswith(tail):
+            return f"{_OWN_PREFIX}{tail}"
+    return endpoint

@@ -2,108 +2,75 @@
 
 Nothing is uploaded before every line has passed here. What can be mended by rule is mended (byte
 order mark, CRLF, blank lines) and reported; everything else is the sender's, with line and remedy.
-The codes are the provider's own (API reference, "Batch", errors of a failed batch).
+What one line must be is `core/rules.py`, what it weighs `core/contents.py`.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from batchd.core import limits
+from batchd.core.contents import Count, weigh
 from batchd.core.names import printable
+from batchd.core.problems import MAX_LISTED, Problem, Problems, Repairs, Warnings
+from batchd.core.rules import Line, broken_rule, diagnose, doubts, read_line, repeated_key
+
+__all__ = [
+    "BOM",
+    "MAX_LISTED",
+    "Problem",
+    "Problems",
+    "Repairs",
+    "Request",
+    "RequestReader",
+    "Rules",
+    "Warnings",
+    "custom_id_of",
+    "normalised",
+]
 
 BOM = b"\xef\xbb\xbf"
-MAX_LISTED = 20  #: problems listed one by one; beyond these the total is enough (R33)
 _EXCERPT = 120  #: bytes of the offending line shown to the sender
 _BLANKS = b" \t\r\n"  # JSON's own; bytes.strip() takes \v and \f too, which no provider forgives
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")  #: with its mark, and without
-_NULL = Raw(b"null")
-
-#: What a body can't do without (reference B.3 and M.8).
-_NEEDED = {
-    "/v1/chat/completions": "messages",
-    "/v1/embeddings": "input",
-    "/v1/moderations": "input",
-}
+_EXPECTED_OUTPUT = 500  # tokens of an answer without a limit, where no settings say otherwise
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing the sender must mend."""
+class Rules:
+    """What the settings say of a line."""
 
-    code: str
-    message: str
-    remedy: str
-    line: int | None = None  #: 1-based; None where the file as a whole is meant
-    param: str | None = None
-    excerpt: str = ""  #: the beginning of the offending line
-
-
-@dataclass(slots=True)
-class Problems:
-    """The first problems in full, and how many there are."""
-
-    listed: list[Problem] = field(default_factory=list)
-    total: int = 0
-
-    def add(self, problem: Problem) -> None:
-        """Keep the first `MAX_LISTED`; count all."""
-        self.total += 1
-        if len(self.listed) < MAX_LISTED:
-            self.listed.append(problem)
+    max_line_bytes: int = 1 << 40
+    max_bytes: int = 1 << 40
+    #: accepted urls, each with its canonical form
+    endpoints: Mapping[str, str] = field(default_factory=lambda: limits.accepted(("/v1",)))
+    room: Mapping[str, int] = field(default_factory=dict)  #: by model: tokens that may be queued
+    output_tokens: int = _EXPECTED_OUTPUT  #: expected where a request has no limit of its own
+    count: Count | None = None  #: None estimates input tokens by bytes
+    looks_for_repeated_keys: bool = False  #: three times the work of all the other rules
 
 
-@dataclass(slots=True)
-class Repairs:
-    """What was mended by rule. Any of these, and batchd's own copy travels, not the file."""
-
-    bom: bool = False
-    crlf_lines: int = 0
-    blank_lines: int = 0
-
-    def __bool__(self) -> bool:
-        return self.bom or bool(self.crlf_lines) or bool(self.blank_lines)
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the ledger and the receipt."""
-        return {"bom": self.bom, "crlf_lines": self.crlf_lines, "blank_lines": self.blank_lines}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What batchd needs to know of a line; its bytes stay in the file."""
 
     custom_id: str
-    endpoint: str
+    endpoint: str  #: the url as it stands in the line
     model: str
     size: int  #: bytes of the line as it travels, its line break included
-
-
-class _Body(msgspec.Struct):
-    model: str
-    stream: bool | None = None
-    messages: Raw = _NULL
-    input: Raw = _NULL
-
-
-class _Line(msgspec.Struct):
-    custom_id: str
-    method: str
-    url: str
-    body: _Body
+    tokens: int = 0  #: input
+    inputs: int = 0  #: texts to embed
+    output_tokens: int = 0  #: expected
+    output_bytes: int = 0  #: expected, of an embedding's answer
 
 
 class _Identity(msgspec.Struct):
     custom_id: str
 
 
-_decode = msgspec.json.Decoder(_Line).decode
 _decode_identity = msgspec.json.Decoder(_Identity).decode
 
 
@@ -124,13 +91,16 @@ class RequestReader:
     was seen before is only a suspect, and `confirm_duplicates` reads the file again for these.
     """
 
-    def __init__(self, *, max_line_bytes: int, max_bytes: int) -> None:
-        self._max_line_bytes = min(max_line_bytes, max_bytes)
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._max_line_bytes = min(rules.max_line_bytes, rules.max_bytes)
         self._seen: set[int] = set()
         self._offset = 0
         self.row = 0  #: the number of the last line taken
         self.requests = 0
+        self.exact = 0  #: requests whose tokens were counted, and nothing in them guessed
         self.problems = Problems()
+        self.warnings = Warnings()
         self.repairs = Repairs()
         self.suspects: set[int] = set()
         self.hopeless = False  #: after a line too long, or UTF-16: the rest isn't worth reading
@@ -149,12 +119,17 @@ class RequestReader:
             self._note(_utf8_problem(raw, start + bad), raw)
             return None
         try:
-            request = self._request(_decode(line), line)
+            decoded, unknown = read_line(line)
         except (msgspec.MsgspecError, RecursionError):
-            for problem in diagnose(line):
-                self._note(problem, line)
+            for found in diagnose(line):
+                self._note(found, line)
             return None
-        return request
+        if problem := broken_rule(decoded, self._rules.endpoints):
+            self._note(problem, line)
+            return None
+        if unknown:
+            self.warnings.add("unknown_member", self.row, unknown)
+        return self._request(decoded, line)
 
     def finish(self) -> None:
         """Judge the file as a whole, after its last line."""
@@ -197,17 +172,33 @@ class RequestReader:
             self.repairs.crlf_lines += 1
         return line
 
-    def _request(self, decoded: _Line, line: bytes) -> Request | None:
-        """Apply the rules that a type can't; a line that breaks none is a request."""
-        if problem := _broken_rule(decoded):
-            self._note(problem, line)
-            return None
-        fingerprint = hash(decoded.custom_id)
+    def _request(self, decoded: Line, line: bytes) -> Request:
+        rules, body = self._rules, decoded.body
+        kind = rules.endpoints[decoded.url]
+        weight = weigh(body, kind, line, count=rules.count, default=rules.output_tokens)
+        for code, detail in doubts(decoded, kind, weight, rules.room.get(body.model)):
+            self.warnings.add(code, self.row, detail)
+        if rules.looks_for_repeated_keys and (key := repeated_key(line)):
+            self.warnings.add("repeated_key", self.row, key)
+        self._remember(decoded.custom_id)
+        self.requests += 1
+        self.exact += weight.is_exact
+        return Request(
+            decoded.custom_id,
+            decoded.url,
+            body.model,
+            len(line) + 1,
+            weight.tokens,
+            weight.inputs,
+            weight.output_tokens,
+            weight.output_bytes,
+        )
+
+    def _remember(self, custom_id: str) -> None:
+        fingerprint = hash(custom_id)
         if fingerprint in self._seen:
             self.suspects.add(fingerprint)
         self._seen.add(fingerprint)
-        self.requests += 1
-        return Request(decoded.custom_id, decoded.url, decoded.body.model, len(line) + 1)
 
     def _too_long(self, raw: bytes) -> None:
         self.hopeless = True
@@ -230,83 +221,6 @@ class RequestReader:
         self.problems.add(replace(problem, line=row or self.row, excerpt=shown))
 
 
-def _broken_rule(line: _Line) -> Problem | None:
-    if not line.custom_id:
-        return _missing("custom_id", "it is an empty string")
-    if line.method != "POST":
-        return Problem(
-            "invalid_method",
-            f'"method" is "{printable(line.method[:20])}"; a batch only takes "POST"',
-            'Write "method": "POST".',
-            param="method",
-        )
-    if line.url not in limits.ENDPOINTS:
-        return Problem(
-            "invalid_url",
-            f'"url" is "{printable(line.url[:80])}", which is no endpoint of the Batch API',
-            f"Use one of: {', '.join(limits.ENDPOINTS)}.",
-            param="url",
-        )
-    if not line.body.model:
-        return _no_model()
-    if line.body.stream and line.url in limits.STREAMING_ENDPOINTS:
-        return Problem(
-            "streaming_unsupported",
-            '"stream": true is not supported in a batch',
-            'Remove "stream" from the body.',
-            param="body.stream",
-        )
-    return _missing_content(line)
-
-
-def _missing_content(line: _Line) -> Problem | None:
-    name = _NEEDED.get(line.url)
-    if name is None:
-        return None
-    content = bytes(line.body.messages if name == "messages" else line.body.input)
-    if content[:1] == b"[":
-        found = bool(content[1:-1].strip(_BLANKS))
-    else:
-        found = name == "input" and content != b"null"
-    return None if found else _no_content(name)
-
-
-def diagnose(line: bytes) -> list[Problem]:
-    """Say why a line did not decode: the slow way, taken only for lines that are wrong."""
-    try:
-        value = msgspec.json.decode(line)
-    except RecursionError:
-        return [_not_json("it is nested too deeply")]
-    except msgspec.DecodeError as error:
-        return [_not_json(_in_words(line, error))]
-    if not isinstance(value, dict):
-        return [_not_json("it is not an object in braces")]
-    problems = [p for name in ("custom_id", "method", "url", "body") if (p := _member(value, name))]
-    return problems or _body_problems(value["body"])
-
-
-def _member(value: dict[str, Any], name: str) -> Problem | None:
-    if name not in value:
-        return _missing(name, "it is not there")
-    kind, word = (dict, "an object") if name == "body" else (str, "a string")
-    return None if isinstance(value[name], kind) else _missing(name, f"it is not {word}")
-
-
-def _body_problems(body: dict[str, Any]) -> list[Problem]:
-    if not isinstance(body.get("model"), str):
-        return [_no_model()]
-    if not isinstance(body.get("stream"), bool | None):
-        return [
-            Problem(
-                "invalid_request",
-                '"stream" is neither true nor false',
-                'Remove "stream" from the body.',
-                param="body.stream",
-            )
-        ]
-    return [_not_json("it can't be read")]
-
-
 def _identity(line: bytes) -> str | None:
     try:
         return _decode_identity(line).custom_id if line else None
@@ -320,52 +234,6 @@ def _not_utf8(line: bytes) -> int | None:
     except UnicodeDecodeError as error:
         return error.start
     return None
-
-
-def _in_words(line: bytes, error: msgspec.DecodeError) -> str:
-    """Tell a cut line from a wrong escape; the decoder says "truncated" for both."""
-    text = str(error).removeprefix("JSON is malformed: ")
-    if "truncated" in text:
-        return "it ends in the middle" if not line.endswith(b"}") else "a \\u escape is cut or lone"
-    if b"}\r" in line:
-        return "its lines end with CR alone; LF, or CR and LF, end a line"
-    return text
-
-
-def _not_json(why: str) -> Problem:
-    return Problem(
-        "invalid_json_line",
-        f"this line is not valid JSON: {why}",
-        "Each line must be one JSON object, complete on its own line.",
-    )
-
-
-def _missing(name: str, why: str) -> Problem:
-    return Problem(
-        "missing_required_parameter",
-        f'missing required parameter "{name}": {why}',
-        'A request line is {"custom_id": "...", "method": "POST", "url": "/v1/...", "body": {...}}.',
-        param=name,
-    )
-
-
-def _no_model() -> Problem:
-    return Problem(
-        "invalid_request",
-        '"body.model" is missing or not a string',
-        'Name the model in the body: "model": "gpt-4o-mini".',
-        param="body.model",
-    )
-
-
-def _no_content(name: str) -> Problem:
-    kind = "a list of messages" if name == "messages" else "a text, or a list of them"
-    return Problem(
-        "invalid_request",
-        f'"body.{name}" is missing or empty',
-        f'Give the body its "{name}": {kind}.',
-        param=f"body.{name}",
-    )
 
 
 def _utf8_problem(raw: bytes, offset: int) -> Problem:

@@ -7,10 +7,12 @@ from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from batchd.core.reading import Repairs, Request, RequestReader, custom_id_of, normalised
+from batchd.core.problems import Repairs
+from batchd.core.reading import Request, RequestReader, custom_id_of, normalised
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.settings import Settings
+from batchd.spool.examining import limits_of, longest_line, rules_of
 from batchd.spool.signature import signature
 from batchd.spool.work import raw_lines
 
@@ -23,7 +25,8 @@ class Lines:
         self.signature = signature(path).as_text()
         self._settings = settings
         self._kinds: list[tuple[str, str]] = []  #: endpoint and model
-        self._kind, self._size = array("H"), array("Q")  #: by row, from 0
+        self._kind = array("H")  #: by row, from 0
+        self._weights = array("Q")  #: five numbers by row: `_weights_of`
         self._ids: dict[str, tuple[int, int]] = {}  #: custom_id -> row and hash of the line
         self._read(path)
 
@@ -39,20 +42,29 @@ class Lines:
 
     def shards(self, rows: RowSet, *, limited: bool) -> tuple[ShardPlan, ...]:
         """Cut rows into shards; without limits, to say what is travelling already."""
-        batches = self._settings.batches
-        limits = ShardLimits(batches.max_requests, batches.max_bytes, batches.enqueued_tokens)
-        sharder = Sharder(limits if limited else ShardLimits(1 << 62, 1 << 62))
+        sharder = Sharder(limits_of(self._settings) if limited else ShardLimits())
         for row in rows:
-            endpoint, model = self._kinds[self._kind[row - 1]]
-            sharder.add(row, Request("", endpoint, model, self._size[row - 1]))
+            sharder.add(row, self._request(row))
         return sharder.finish()
 
+    def _request(self, row: int) -> Request:
+        endpoint, model = self._kinds[self._kind[row - 1]]
+        size, tokens, inputs, output_tokens, output_bytes = self._weights[row * 5 - 5 : row * 5]
+        return Request(
+            "",
+            endpoint,
+            model,
+            size,
+            tokens,
+            inputs=inputs,
+            output_tokens=output_tokens,
+            output_bytes=output_bytes,
+        )
+
     def _read(self, path: Path) -> None:
-        settings, sha256 = self._settings, hashlib.sha256()
-        longest = min(settings.inbox.max_line_bytes, settings.batches.max_bytes)
-        reader = RequestReader(max_line_bytes=longest, max_bytes=settings.batches.max_bytes)
-        rows = []
-        for row, raw in enumerate(_raw(path, longest), start=1):
+        sha256, rows = hashlib.sha256(), []
+        reader = RequestReader(rules_of(self._settings, count=None))
+        for row, raw in enumerate(_raw(path, longest_line(self._settings)), start=1):
             sha256.update(raw)
             if request := reader.take(raw):
                 rows.append(row)
@@ -69,7 +81,11 @@ class Lines:
         if kind not in self._kinds:
             self._kinds.append(kind)
         self._kind.append(self._kinds.index(kind))
-        self._size.append(request.size if request else 0)
+        self._weights.extend(_weights_of(request) if request else (0,) * 5)
+
+
+def _weights_of(one: Request) -> tuple[int, ...]:
+    return one.size, one.tokens, one.inputs, one.output_tokens, one.output_bytes
 
 
 def fingerprints(path: Path) -> Iterator[tuple[str, int]]:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from anyio.abc import TaskGroup
 
+from batchd.core.contents import Count
 from batchd.core.reasons import ReasonCode
 from batchd.meters.prices import Prices
 from batchd.remote.api import Remote
@@ -57,6 +58,7 @@ class Services:
     outbox: Outbox
     remote: Remote
     prices: Prices
+    count_tokens: Count | None  #: None where input tokens are estimated by bytes
     settling: Settling
     rest: Rest
     tasks: TaskGroup  #: where things in flight live

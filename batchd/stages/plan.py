@@ -3,26 +3,24 @@ to be tried again as the job's next round."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from batchd.core.events import JobPlanned, JobRejected, RoundPlanned
 from batchd.core.model import JobState
-from batchd.core.reading import Problems, Repairs, Request, RequestReader
+from batchd.core.reading import Request, RequestReader
 from batchd.core.rendering import problems_as_dict
 from batchd.core.rounds import left_to_try, room_learned
 from batchd.core.rows import RowSet
-from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
+from batchd.core.sharding import Sharder, ShardPlan
 from batchd.core.subjects import Job, Shard
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
-from batchd.settings import Settings
-from batchd.spool.signature import has_writer, signature
-from batchd.spool.work import InputChanged, digest, raw_lines, rows_of
+from batchd.spool.examining import Examined, examine, limits_of, rules_of
+from batchd.spool.work import InputChanged, rows_of
 
 log = structlog.get_logger()
 
@@ -50,21 +48,22 @@ async def _plan(job: Job, services: Services) -> None:
     if await services.ledger.job(job.id) != job:
         return  # listed before its own earlier turn had ended
     path = await in_thread(_own_input, job, services)
-    reading = await in_thread(_read, path, services.settings)
+    count = services.count_tokens
+    reading = await in_thread(examine, path, services.settings, pause=pause, count=count)
     if reading.problems.total:
         await _reject(job, reading, services)
     else:
         await _accept(job, reading, services)
 
 
-async def _accept(job: Job, reading: _Reading, services: Services) -> None:
+async def _accept(job: Job, reading: Examined, services: Services) -> None:
     planned = JobPlanned(
         job=job.id,
         sha256=reading.sha256,
         requests=reading.requests,
         signature=reading.signature,
         repairs=reading.repairs.as_dict() if reading.repairs else {},
-        verbatim=len(reading.shards) == 1 and not reading.repairs,
+        verbatim=reading.verbatim,
         shards=reading.shards,
         join=services.settings.inbox.identical == "join",
     )
@@ -73,9 +72,11 @@ async def _accept(job: Job, reading: _Reading, services: Services) -> None:
         log.info("job.joined", job=job.id, first=first, requests=reading.requests)
     else:
         log.info("job.planned", job=job.id, requests=reading.requests, shards=len(reading.shards))
+    if reading.warnings:
+        log.info("job.warned", job=job.id, warnings=reading.warnings.counts())
 
 
-async def _reject(job: Job, reading: _Reading, services: Services) -> None:
+async def _reject(job: Job, reading: Examined, services: Services) -> None:
     problems = reading.problems
     rejected = JobRejected(
         job=job.id,
@@ -91,18 +92,6 @@ async def _reject(job: Job, reading: _Reading, services: Services) -> None:
     )
 
 
-@dataclass(slots=True)
-class _Reading:
-    """What one pass over a file tells."""
-
-    sha256: str
-    signature: str
-    requests: int
-    shards: tuple[ShardPlan, ...]
-    repairs: Repairs
-    problems: Problems = field(default_factory=Problems)
-
-
 def _own_input(job: Job, services: Services) -> Path:
     path = services.work.input(job.id)
     if path is None:
@@ -110,40 +99,6 @@ def _own_input(job: Job, services: Services) -> Path:
     if path.stat().st_nlink > 1:
         services.work.make_own(path, pause=pause)
     return path
-
-
-def _read(path: Path, settings: Settings) -> _Reading:
-    before = signature(path)
-    sha256 = hashlib.sha256()
-    longest = min(settings.inbox.max_line_bytes, settings.batches.max_bytes)
-    reader = RequestReader(max_line_bytes=longest, max_bytes=settings.batches.max_bytes)
-    sharder = Sharder(_limits(settings))
-    for raw in raw_lines(path, longest=longest, pause=pause):
-        sha256.update(raw)
-        request = reader.take(raw)
-        if request is not None:
-            sharder.add(reader.row, request)
-        if reader.hopeless:
-            break
-    reader.finish()
-    if reader.suspects:
-        reader.confirm_duplicates(raw_lines(path, longest=longest, pause=pause))
-    # A writer that had the file open before the claim goes on writing into it where it lies now.
-    if signature(path) != before or has_writer(path):
-        raise InputChanged(f"{path.name} is still being written")
-    return _Reading(
-        sha256=digest(path, pause=pause) if reader.hopeless else sha256.hexdigest(),
-        signature=before.as_text(),
-        requests=reader.requests,
-        shards=sharder.finish(),
-        repairs=reader.repairs,
-        problems=reader.problems,
-    )
-
-
-def _limits(settings: Settings) -> ShardLimits:
-    batches = settings.batches
-    return ShardLimits(batches.max_requests, batches.max_bytes, batches.enqueued_tokens)
 
 
 async def _plan_again(job: Job, services: Services) -> None:
@@ -160,10 +115,11 @@ async def _plan_again(job: Job, services: Services) -> None:
 
 def _next_round(job: Job, shards: Sequence[Shard], services: Services) -> tuple[ShardPlan, ...]:
     path = services.work.unchanged_input(job, pause=pause)
-    limits = _limits(services.settings)
+    limits = limits_of(services.settings)
     room = {**limits.enqueued_tokens, **room_learned(shards, job.round)}
     sharder = Sharder(replace(limits, enqueued_tokens=room))
-    reader = RequestReader(max_line_bytes=1 << 40, max_bytes=1 << 40)
+    rules = rules_of(services.settings, count=services.count_tokens)
+    reader = RequestReader(replace(rules, max_line_bytes=1 << 40, max_bytes=1 << 40))
     for row, request in _requests(path, left_to_try(shards, job.round), reader):
         sharder.add(row, request)
     return sharder.finish()

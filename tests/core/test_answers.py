@@ -591,3 +591,11 @@ def test_what_is_no_text_stays_what_it_is():
 
 def test_several_choices_are_parsed_one_by_one():
     assert plain(parsed(['{"a": 1}', "cut {", None])) == [{"a": 1}, "cut {", None]
+
+
+@pytest.mark.parametrize("url", ["/chat/completions", "/v4/chat/completions"])
+def test_an_endpoint_of_another_server_is_read_like_ours(url: str):
+    body = {"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}
+    written = {"custom_id": "a", "response": {"status_code": 200, "body": body}, "error": None}
+    read = read_answer(json.dumps(written).encode(), url)
+    assert (read.output, read.finish_reason) == ("hello", "stop")

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from batchd.core.limits import ENDPOINTS, STREAMING_ENDPOINTS
-from batchd.core.reading import BOM, MAX_LISTED, Problem, RequestReader, custom_id_of, normalised
+from batchd.core.reading import (
+    BOM,
+    MAX_LISTED,
+    Problem,
+    RequestReader,
+    Rules,
+    custom_id_of,
+    normalised,
+)
 from batchd.runtime.threads import STACK_BYTES
 
 CHAT = "/v1/chat/completions"
@@ -35,7 +43,7 @@ def with_content(json_text: bytes) -> bytes:
 
 
 def read(content: bytes, *, max_line_bytes: int = 10_000_000, max_bytes: int = 200_000_000):
-    reader = RequestReader(max_line_bytes=max_line_bytes, max_bytes=max_bytes)
+    reader = RequestReader(Rules(max_line_bytes=max_line_bytes, max_bytes=max_bytes))
     lines = _lines(content)
     for raw in lines:
         reader.take(raw)
@@ -64,7 +72,7 @@ def codes(content: bytes) -> list[tuple[str, int | None]]:
 
 
 def test_a_good_file_is_requests_and_nothing_else():
-    reader = RequestReader(max_line_bytes=1000, max_bytes=1000)
+    reader = RequestReader(Rules(max_line_bytes=1000, max_bytes=1000))
     raw = a_line("first") + b"\n"
     taken = reader.take(raw)
     assert taken is not None
@@ -96,7 +104,9 @@ def test_every_endpoint_of_a_batch_is_taken(url: str):
         a_line(url="/v1/embeddings", body={"model": "m", "input": [[1, 2], [3]]}),
         a_line(url="/v1/embeddings", body={"model": "m", "input": "a", "stream": True}),
         a_line(url="/v1/responses", body={"model": "m", "prompt": {"id": "pmpt_1"}}),
-        a_line(url="/v1/completions", body={"model": "m"}),
+        a_line(url="/v1/responses", body={"model": "m", "previous_response_id": "resp_1"}),
+        a_line(url="/v1/completions", body={"model": "m", "prompt": ["a", "b"]}),
+        a_line(url="/v1/videos", body={"model": "m", "prompt": "a", "input_reference": {}}),
     ],
 )
 def test_what_the_provider_takes_is_taken(line: bytes):
@@ -105,7 +115,7 @@ def test_what_the_provider_takes_is_taken(line: bytes):
 
 def test_the_last_line_needs_no_line_break_and_counts_one_all_the_same():
     """It gets one when it travels with others."""
-    reader = RequestReader(max_line_bytes=1000, max_bytes=1000)
+    reader = RequestReader(Rules(max_line_bytes=1000, max_bytes=1000))
     taken = reader.take(a_line())
     assert taken is not None
     assert taken.size == len(a_line()) + 1
@@ -329,7 +339,7 @@ def test_a_mark_does_not_shift_the_place():
 def test_utf_16_is_recognised_and_the_rest_not_worth_reading(encoding: str):
     mark = b"" if encoding == "utf-16" else b"\xfe\xff"
     content = mark + (a_line("a") + b"\n" + a_line("b")).decode().encode(encoding)
-    reader = RequestReader(max_line_bytes=10_000, max_bytes=10_000)
+    reader = RequestReader(Rules(max_line_bytes=10_000, max_bytes=10_000))
     assert reader.take(_lines(content)[0]) is None
     assert reader.hopeless
     assert reader.problems.listed[0].code == "not_utf8"
@@ -422,7 +432,7 @@ def test_an_id_is_compared_as_text_and_not_as_written():
 
 def test_a_hash_that_came_twice_is_only_a_suspicion():
     """Other ids of the same hash are no repeats; the second reading finds that out."""
-    reader = RequestReader(max_line_bytes=1000, max_bytes=1000)
+    reader = RequestReader(Rules(max_line_bytes=1000, max_bytes=1000))
     lines = [a_line("a"), a_line("b"), b"bad", b"", b"[" * 100_000]
     for line in lines[:2]:
         reader.take(line)

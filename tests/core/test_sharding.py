@@ -10,7 +10,7 @@ CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
 
 
 def request(size: int = 100, *, model: str = "small", endpoint: str = CHAT) -> Request:
-    return Request("id", endpoint, model, size)
+    return Request("id", endpoint, model, size, estimated_tokens(size))
 
 
 def plans_for(requests: list[Request], limits: ShardLimits) -> tuple[ShardPlan, ...]:
@@ -84,5 +84,33 @@ def test_every_row_travels_exactly_once_and_no_shard_is_over_its_limits():
             assert plan.model == "b" or plan.tokens <= 40
 
 
-def test_an_estimate_is_rounded_up():
-    assert [estimated_tokens(size) for size in (0, 1, 4, 5)] == [0, 1, 1, 2]
+def embedding(inputs: int, output_bytes: int = 0) -> Request:
+    return Request("id", EMBED, "e", 10, 3, inputs=inputs, output_bytes=output_bytes)
+
+
+def test_texts_to_embed_are_limited_over_all_requests():
+    plans = plans_for([embedding(n) for n in (3, 2, 5, 6, 1)], ShardLimits(max_inputs=5))
+    assert [(p.requests, p.inputs) for p in plans] == [(2, 5), (1, 5), (1, 6), (1, 1)]
+
+
+def test_what_comes_back_is_limited_too():
+    plans = plans_for([embedding(1, 40)] * 5, ShardLimits(max_output_bytes=100))
+    assert [p.requests for p in plans] == [2, 2, 1]
+
+
+def test_only_embeddings_are_cut_by_inputs_and_answers():
+    plans = plans_for([request()] * 5, ShardLimits(max_inputs=1, max_output_bytes=1))
+    assert [p.requests for p in plans] == [5]
+
+
+def test_expected_output_is_added_up():
+    (plan,) = plans_for([Request("id", CHAT, "m", 10, 3, output_tokens=7)] * 3, ShardLimits())
+    assert (plan.tokens, plan.output_tokens) == (9, 21)
+
+
+def test_what_closed_the_shards_is_counted():
+    sharder = Sharder(ShardLimits(max_requests=2, max_bytes=250))
+    for row, size in enumerate((10, 10, 10, 245, 245), start=1):
+        sharder.add(row, request(size))
+    assert [plan.requests for plan in sharder.finish()] == [2, 1, 1, 1]
+    assert sharder.cuts == {"requests": 1, "bytes": 2}

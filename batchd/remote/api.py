@@ -71,8 +71,9 @@ class Remote(Protocol):
         ...
 
     async def download(self, file_id: str, to: Path) -> int:
-        """Stream a file's content into `to` (created or truncated); return its length in bytes.
+        """Stream a file's content into `to`, created or replaced; return its length in bytes.
 
+        What a call that broke off has left in `to` may be gone on with, if it is surely the same.
         Never a short result: a body that ends early is `RemoteUnavailable`. `to` is fsynced.
         Content that is not there (yet) is `RemoteRefused` with status 404.
         """

@@ -22,6 +22,7 @@ from batchd.core.limits import FILES_PAGE, LIST_PAGE
 from batchd.core.model import Batch, BatchOrder, BatchPage, BatchStatus, FilePage
 from batchd.remote import transfers
 from batchd.remote.failures import clean, named_by_who_must_act, not_the_api
+from batchd.remote.resuming import Part
 from batchd.remote.translating import batch_in, decoded, file_page_from, page_from
 from batchd.settings import OpenAI
 
@@ -48,6 +49,7 @@ class OpenAIBatches:
         """`base_url` None is `OPENAI_BASE_URL`, or OpenAI's own address. Nothing is sent yet."""
         self._key = _checked_key(api_key)
         self._settings = settings
+        self._parts: dict[tuple[str, Path], Part] = {}  # of downloads that broke off
         self._strange_words: set[str] = set()
         timeout_seconds = settings.timeout_seconds
         # Shorter than the call as a whole, so that "never connected" (nothing happened) is told
@@ -155,10 +157,19 @@ class OpenAIBatches:
         return True
 
     async def download(self, file_id: str, to: Path) -> int:
-        """Stream a file's content into `to`; gives up when no byte came for `stall_seconds`."""
-        patience = self._transfer_patience
-        with self._ours(f"download file {file_id}"):
-            return await transfers.fetch(self._client, file_id, to, patience=patience)
+        """Stream a file's content into `to`; gives up when no byte came for `stall_seconds`.
+
+        What an earlier call left in `to` is gone on with, where the server offers that.
+        """
+        patience, part = self._transfer_patience, self._parts.setdefault((file_id, to), Part())
+        try:
+            with self._ours(f"download file {file_id}"):
+                return await transfers.fetch(
+                    self._client, file_id, to, part=part, patience=patience
+                )
+        finally:
+            if not part.can_go_on:
+                self._parts.pop((file_id, to), None)
 
     async def close(self) -> None:
         """Give back the connections."""

@@ -1,12 +1,14 @@
 """Files up and down: flat memory, no limit but a stall, never a short result.
 
-Neither direction retries. The stage that asked does, with a back-off that is written down.
+Neither direction retries. The stage that asked does, with a back-off that is written down. Only
+a download that broke off in the middle goes on, where the server offers that.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from openai import omit
 
 from batchd.core.errors import RemoteUnavailable
 from batchd.remote.failures import clean, not_the_api
+from batchd.remote.resuming import Part
 from batchd.remote.translating import decoded, whole
 from batchd.settings import OpenAI
 
@@ -61,25 +64,80 @@ def lifetime(seconds: int | None) -> Any:
 
 
 async def fetch(
-    client: openai.AsyncOpenAI, file_id: str, to: Path, *, patience: httpx2.Timeout
+    client: openai.AsyncOpenAI, file_id: str, to: Path, *, part: Part, patience: httpx2.Timeout
 ) -> int:
     """Stream a file into `to`, fsync it, and return its length once that is believed.
+
+    `part` is what an earlier call left in `to`. Where the server lets one go on, this goes on by
+    itself as long as each piece brings something; a small one is left to the caller's patience.
+    """
+    while True:
+        await to_thread.run_sync(part.check, to)
+        before = part.length
+        try:
+            headers = await _stream(client, file_id, to, part, patience)
+        except _NotTheRest:
+            part.forget()
+        except httpx2.TransportError:
+            if not part.can_go_on or part.length - before < CHUNK:
+                raise
+        else:
+            return await _believed(client, file_id, part, headers)
+
+
+class _NotTheRest(Exception):
+    """What came is not the rest of what we have. Never leaves this module."""
+
+
+async def _stream(
+    client: openai.AsyncOpenAI, file_id: str, to: Path, part: Part, patience: httpx2.Timeout
+) -> Mapping[str, str]:
+    """All of a file, or its rest; returns the headers it came with.
 
     Asks for no compression: a length counted in compressed bytes proves little, and a chunk that
     unfolds to a thousand times its size would block the loop. One that comes is understood.
     """
+    wish = {"Accept-Encoding": "identity", **part.wish()}
     streamed = client.files.with_streaming_response.content(
-        file_id, extra_headers={"Accept-Encoding": "identity"}, timeout=patience
+        file_id, extra_headers=wish, timeout=patience
     )
-    async with streamed as answer:
-        headers = answer.headers
-        if _kind(headers) == "text/html":
-            raise _a_page(headers)
-        length, end = await _write(answer.iter_bytes(CHUNK), to, headers)
-    if not _is_plainly_whole(headers, end):
+    try:
+        async with streamed as answer:
+            _check_kind(answer.status_code, answer.headers, part)
+            await _write(answer.iter_bytes(), to, part, answer.headers)
+            return answer.headers
+    except openai.APIStatusError as error:
+        if error.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and part.can_go_on:
+            raise _NotTheRest from None
+        raise
+
+
+def _check_kind(status: int, headers: Mapping[str, str], part: Part) -> None:
+    """Whether what comes now can be taken: a whole file, or the rest of ours."""
+    if _kind(headers) == "text/html":
+        raise _a_page(headers)
+    if status != HTTPStatus.PARTIAL_CONTENT:
+        part.begin(headers)
+    elif not part.can_go_on:
+        raise RemoteUnavailable(
+            "download file: a piece came where all of it was asked for", may_have_happened=True
+        )
+    elif not part.is_continued_by(headers):
+        raise _NotTheRest
+
+
+async def _believed(
+    client: openai.AsyncOpenAI, file_id: str, part: Part, headers: Mapping[str, str]
+) -> int:
+    """The length of what came to its end, once it is sure that it is all."""
+    part.etag = None  # nothing to go on with: it is all there, or it is wrong
+    if part.total is not None and part.length != part.total:
+        raise _short(part.length, part.total)
+    if not _is_plainly_whole(headers, part.end):
         expected = await _size_of(client, file_id)
-        _compare(length, expected, can_be_cut=not _is_framed(headers) and end != b"\n")
-    return length
+        can_be_cut = not _is_framed(headers) and part.end != b"\n"
+        _compare(part.length, expected, can_be_cut=can_be_cut)
+    return part.length
 
 
 def _patience_for(size: int, patience: httpx2.Timeout) -> httpx2.Timeout:
@@ -90,19 +148,33 @@ def _patience_for(size: int, patience: httpx2.Timeout) -> httpx2.Timeout:
 
 
 async def _write(
-    chunks: AsyncIterator[bytes], to: Path, headers: Mapping[str, str]
-) -> tuple[int, bytes]:
-    """Everything into the file, in a thread; the length, and the last byte."""
-    length, end = 0, b""
-    async with await anyio.open_file(to, "wb") as file:
-        async for chunk in chunks:
-            if length == 0 and chunk.lstrip().startswith(b"<"):
-                raise _a_page(headers)
-            await file.write(chunk)
-            length, end = length + len(chunk), chunk[-1:]
+    chunks: AsyncIterator[bytes], to: Path, part: Part, headers: Mapping[str, str]
+) -> None:
+    """Everything into the file, behind what is there of it, in a thread."""
+    async with await anyio.open_file(to, "r+b" if part.length else "wb") as file:
+        await file.seek(part.length)
+        pending = bytearray()
+        try:
+            async for chunk in chunks:
+                pending += chunk
+                if len(pending) >= CHUNK:
+                    await _put(pending, file, part, headers)
+        except httpx2.TransportError:
+            await _put(pending, file, part, headers)  # it came, and need not come again
+            raise
+        await _put(pending, file, part, headers)
         await file.flush()
         await to_thread.run_sync(os.fsync, file.wrapped.fileno())
-    return length, end
+
+
+async def _put(
+    pending: bytearray, file: anyio.AsyncFile[bytes], part: Part, headers: Mapping[str, str]
+) -> None:
+    if part.length == 0 and pending.lstrip().startswith(b"<"):
+        raise _a_page(headers)
+    await file.write(pending)
+    part.take(pending)
+    pending.clear()
 
 
 def _a_page(headers: Mapping[str, str]) -> RemoteUnavailable:
@@ -146,7 +218,11 @@ async def _size_of(client: openai.AsyncOpenAI, file_id: str) -> int | None:
 def _compare(length: int, expected: int | None, *, can_be_cut: bool) -> None:
     if length == expected or (not expected and not can_be_cut):
         return
-    raise RemoteUnavailable(
+    raise _short(length, expected)
+
+
+def _short(length: int, expected: int | None) -> RemoteUnavailable:
+    return RemoteUnavailable(
         f"download file: short, {length} bytes came of {expected or 'an unknown number'}",
         may_have_happened=True,
     )

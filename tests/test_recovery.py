@@ -493,3 +493,18 @@ async def test_a_status_that_is_no_end_is_looked_after(tmp_path: Path):
     await world.live()
     assert not any(world.remote.executions.values())
     assert {b.status for b in world.remote.batches} == {BatchStatus.CANCELLED}
+
+
+async def test_a_claim_that_had_only_its_done_file_is_undone(tmp_path: Path):
+    """Killed between the two, and then the ledger lost: the file still lies in the inbox."""
+    world = World(tmp_path)
+    world.drop_all()
+    await world.live(turns=3)
+    taken = tmp_path / "var" / "work" / "0zzzzz" / "done"
+    taken.mkdir(parents=True)
+    (taken / "d.jsonl.done").write_text("said")
+    gone(world)
+    outcome = await world.recover()
+    assert (tmp_path / "inbox" / "d.jsonl.done").read_text() == "said"
+    assert "0zzzzz" not in outcome.jobs
+    assert not taken.parent.exists()

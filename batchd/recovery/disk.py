@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,12 +43,15 @@ class Found:
 def look(folders: Folders) -> Found:
     """Look at the folders. Nothing is changed but what an interrupted claim has left half done."""
     work = Work(folders.work)
-    inputs = {job: _input(work, job) for job in work.jobs()} if folders.work.is_dir() else {}
+    drafts = dict(_drafts(folders.outbox))
+    if folders.work.is_dir():
+        _undo_claims(work, drafts, folders.inbox)
+    inputs = {job: work.input(job) for job in work.jobs()} if folders.work.is_dir() else {}
     return Found(
         open={job: path for job, path in inputs.items() if path},
         emptied=frozenset(job for job, path in inputs.items() if not path),
         finished={done.bill["job"]: done for done in _finished(folders.outbox)},
-        drafts=dict(_drafts(folders.outbox)),
+        drafts=drafts,
     )
 
 
@@ -63,9 +66,13 @@ def claimed_at(dropped: Path) -> float:
     return dropped.parent.stat().st_mtime
 
 
-def _input(work: Work, job: str) -> Path | None:
-    work.finish_claim(job)
-    return work.input(job)
+def _undo_claims(work: Work, drafts: Collection[str], inbox: Path) -> None:
+    for job in work.jobs():
+        work.finish_claim(job)
+        # A done file without its file: it was taken first, or it is the last to go into a draft.
+        if work.input(job) is None and work.leaving(job) and job not in drafts:
+            work.give_back_done(job, inbox)
+            work.remove_empty(job)
 
 
 def _finished(outbox: Path) -> Iterator[Finished]:

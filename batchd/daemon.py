@@ -31,7 +31,7 @@ from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import LEAVING, leave_for_sure, supervise
 from batchd.runtime.systemd import Manager
 from batchd.runtime.threads import make_stacks_roomy
-from batchd.settings import Settings
+from batchd.settings import Inbox, Settings
 from batchd.spool.bulletin import post_daemon
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import Patience, Settling
@@ -165,6 +165,17 @@ async def _settle_start(ledger: Ledger, settings: Settings, clock: Clock) -> Non
     )
 
 
+def patience_of(inbox: Inbox, *, is_far: bool) -> Patience:
+    """How long a file is given, more where the inbox is another machine's (R32)."""
+    settle = inbox.settle_seconds
+    return Patience(
+        settle=max(settle, _SETTLE_FAR) if is_far else settle,
+        empty=inbox.empty_grace_seconds,
+        cut=inbox.cut_grace_seconds,
+        most=inbox.settle_max_seconds,
+    )
+
+
 def _services(
     settings: Settings,
     folders: Folders,
@@ -176,7 +187,6 @@ def _services(
 ) -> Services:
     inbox, rest, bells = settings.inbox, Rest(clock), bells_for(STAGES, clock)
     far, silent = remote_kind(folders.inbox), silent_kind(folders.inbox)
-    settle = max(inbox.settle_seconds, _SETTLE_FAR) if far else inbox.settle_seconds
     crews = {
         stage.NAME: Crew(stage.NAME, clock=clock, rest=rest, limit=stage.LIMIT) for stage in STAGES
     }
@@ -191,14 +201,7 @@ def _services(
         remote=remote,
         prices=Prices(),
         count_tokens=count,
-        settling=Settling(
-            Patience(
-                settle=settle,
-                empty=inbox.empty_grace_seconds,
-                cut=inbox.cut_grace_seconds,
-                most=inbox.settle_max_seconds,
-            )
-        ),
+        settling=Settling(patience_of(inbox, is_far=far is not None)),
         rest=rest,
         scan_only=f"{silent} does not tell of every new file" if silent else None,
         tasks=tasks,

@@ -7,6 +7,8 @@ import pytest
 from batchd.core.errors import ConfigError
 from batchd.core.events import ShardWaits
 from batchd.core.model import ShardState
+from batchd.daemon import patience_of
+from batchd.settings import Inbox
 from batchd.stages import STAGES
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
@@ -81,3 +83,14 @@ async def test_two_roots_on_one_account_do_not_touch_each_other(tmp_path):
             await live(services, deliveries=1)
     assert len(remote.opened) == 2
     assert set(remote.executions.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("settle", "is_far", "waited"),
+    [(2.0, False, 2.0), (0.0, False, 0.0), (2.0, True, 10.0), (30.0, True, 30.0)],
+)
+def test_over_a_network_a_file_is_given_ten_seconds_at_least(settle, is_far, waited):
+    """R32: a copy over a network stops and goes, and its attributes come late."""
+    inbox = Inbox(settle_seconds=settle, cut_grace_seconds=7.0, settle_max_seconds=8.0)
+    patience = patience_of(inbox, is_far=is_far)
+    assert (patience.settle, patience.cut, patience.most) == (waited, 7.0, 8.0)

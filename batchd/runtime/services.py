@@ -67,6 +67,16 @@ class Services:
     scan_only: str | None = None  #: why the inbox can't be watched (a network file system)
     intake: Intake = field(default_factory=Intake)
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
+    next_times: dict[str, float] = field(default_factory=dict)  #: monotonic, of what is done rarely
+
+    def is_time(self, what: str, *, every: float, first: float) -> bool:
+        """Whether it is time for what is done every so many seconds; the first time after `first`."""
+        now = self.clock.monotonic()
+        due = self.next_times.setdefault(what, now + first)
+        if now < due:
+            return False
+        self.next_times[what] = now + every
+        return True
 
     def beat(self, stage: str) -> None:
         """Note that a stage's loop goes on: at each turn, and in a long one now and then."""

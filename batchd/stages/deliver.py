@@ -1,4 +1,4 @@
-"""SETTLED or REJECTED -> PUBLISHING -> DELIVERED. Builds the folder, lets it appear, tidies up."""
+"""SETTLED or REJECTED -> PUBLISHING -> DELIVERED. Builds the folder, lets it appear."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 
 from batchd.core.answers import read_answer
 from batchd.core.asked import asked_for_json
-from batchd.core.events import JobDelivered, JobTidied, PublishStarted
+from batchd.core.events import JobDelivered, PublishStarted
 from batchd.core.model import JobState
 from batchd.core.names import folder_name, shown
 from batchd.core.receipt import ENDINGS, Account, DeliveredFile, receipt, receipt_as_text
@@ -28,26 +28,21 @@ from batchd.spool.work import rows_of
 log = structlog.get_logger()
 
 NAME = "deliver"
-WAKES = ("claim",)
+WAKES = ("claim", "tidy")
 LIMIT = 2  #: folders built at once: rendering is work for a processor
-
-_SECONDS_PER_DAY = 86_400.0
 
 
 async def run_once(services: Services) -> int:
-    """Finish what is appearing, build what is settled or rejected, tidy what is long delivered."""
+    """Finish what is appearing, build what is settled or rejected."""
     started, reach = 0, services.crews[NAME].reach
     for state in (JobState.PUBLISHING, JobState.REJECTED, JobState.SETTLED):
         for job in await services.ledger.jobs_in(state, most=reach):
             started += services.start(NAME, job.id, _deliver, job, services)
-    before = services.clock.now() - services.settings.jobs.keep_days * _SECONDS_PER_DAY
-    for job in await services.ledger.jobs_to_tidy(before=before, most=reach):
-        started += services.start(NAME, job.id, _tidy, job, services)
     return started
 
 
 async def next_look(services: Services) -> float | None:
-    """Only a settled or rejected job brings something, and both ring; tidying can wait."""
+    """Only a settled or rejected job brings something, and both ring."""
     return None
 
 
@@ -93,11 +88,6 @@ async def _publish(job: Job, services: Services) -> None:
         seconds=seconds,
         **job.summary,
     )
-
-
-async def _tidy(job: Job, services: Services) -> None:
-    await in_thread(services.work.remove, job.id)
-    await services.ledger.record(JobTidied(job=job.id), at=services.clock.now())
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,19 @@ class Ledger(Lookups):
         self.changes += granted
         return granted
 
+    async def forget(self, *, before: float, most: int) -> int:
+        """Remove jobs delivered before a time, with all that was noted of them; return how many."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            which = {"before": before, "most": most}
+            jobs = connection.execute(sql.query("jobs_to_forget"), which).fetchall()
+            for row in jobs:
+                for name in ("forget_history", "forget_shards", "forget_job"):
+                    connection.execute(sql.query(name), {"job": row["id"]})
+            return len(jobs)
+
+        return await self._database.write(work)
+
     async def read_by(self, clock: Timekeeping, *, anew: Mapping[ShardState, float]) -> None:
         """Make the stored times those of a clock that may have been set since they were written.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -58,11 +58,23 @@ class Lookups:
         """Return jobs delivered before a time whose work folder is still there."""
         return await self._all("jobs_to_tidy", values.job, before=before, most=most)
 
+    async def shards_to_clean(self, *, most: int = _MOST) -> Sequence[Shard]:
+        """Return shards of delivered jobs whose files at the provider nobody needs any more."""
+        return await self._all("shards_to_clean", values.shard, most=most)
+
+    async def needed_files(self, shards: Mapping[str, str]) -> set[str]:
+        """Return those of the files (id and the shard it was uploaded for) that are not to go."""
+        asked = {"files": _as_json(shards.keys()), "shards": _as_json(shards.values())}
+        rows = await self._rows("files_of_shards", **asked)
+        known = {row["file_id"] for row in rows}
+        live = {row["id"] for row in rows if row["state"] != ShardState.COLLECTED}
+        return {file for file, shard in shards.items() if file in known or shard in live}
+
     async def known_jobs(self, ids: Iterable[str]) -> set[str]:
         """Return those of the ids that the ledger has."""
         # Folder names can be no text at all; ours are ASCII.
         text = [name for name in ids if name.isascii()]
-        rows = await self._rows("job_ids", ids=msgspec.json.encode(text).decode())
+        rows = await self._rows("job_ids", ids=_as_json(text))
         return {row["id"] for row in rows}
 
     async def unfinished(self) -> tuple[Sequence[Job], Sequence[tuple[Shard, str | None]]]:
@@ -144,6 +156,10 @@ class Lookups:
 
     async def _one(self, name: str, **parameters: Any) -> Any:
         return (await self._rows(name, **parameters))[0][0]
+
+
+def _as_json(texts: Iterable[str]) -> str:
+    return msgspec.json.encode(list(texts)).decode()
 
 
 def _only(found: Sequence[T], what: str) -> T:

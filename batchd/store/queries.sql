@@ -256,6 +256,39 @@ SELECT * FROM jobs
    AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.joined = jobs.id AND j.state <> 'delivered')
  ORDER BY delivered_at LIMIT :most;
 
+-- name: shards_to_clean
+-- Delivered, with files at the provider, and nobody who joined still needs the answers.
+SELECT s.* FROM shards s JOIN jobs d ON d.id = s.job
+ WHERE s.cleaned_at IS NULL AND d.state = 'delivered'
+   AND coalesce(s.file_id, s.output_file, s.error_file) IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.joined = d.id AND j.state <> 'delivered')
+ ORDER BY s.job, s.number LIMIT :most;
+
+-- name: files_of_shards
+-- What is known of uploaded files (a JSON array), and of the shards that their names tell (another).
+SELECT id, state, file_id FROM shards
+ WHERE file_id IN (SELECT value FROM json_each(:files))
+    OR id IN (SELECT value FROM json_each(:shards));
+
+-- name: jobs_to_forget
+-- Long delivered and tidied away; one that others joined goes after them.
+SELECT id FROM jobs
+ WHERE state = 'delivered' AND tidied_at IS NOT NULL AND delivered_at <= :before
+   AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.joined = jobs.id)
+ ORDER BY delivered_at LIMIT :most;
+
+-- name: forget_history
+-- Of what nobody asks about any more; what was spent stays.
+DELETE FROM history WHERE job = :job;
+
+-- name: forget_shards
+-- As above.
+DELETE FROM shards WHERE job = :job;
+
+-- name: forget_job
+-- As above; its folder in the outbox has the receipt.
+DELETE FROM jobs WHERE id = :job;
+
 -- name: job_ids
 -- Which of these folders are jobs' (a JSON array).
 SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));

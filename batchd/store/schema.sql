@@ -95,6 +95,7 @@ CREATE TABLE shards (
 ) STRICT;
 
 CREATE INDEX shards_due ON shards (state, due_at);
+CREATE INDEX shards_to_clean ON shards (job, number) WHERE cleaned_at IS NULL;
 
 -- For people: what the daemon did. States are in the columns above, never derived from here.
 CREATE TABLE history (

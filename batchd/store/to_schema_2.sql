@@ -56,6 +56,7 @@ ALTER TABLE shards ADD COLUMN file_at REAL;
 ALTER TABLE shards ADD COLUMN expires_at REAL;
 ALTER TABLE shards ADD COLUMN cancel_asked_at REAL;
 ALTER TABLE shards ADD COLUMN cleaned_at REAL;
+CREATE INDEX shards_to_clean ON shards (job, number) WHERE cleaned_at IS NULL;
 
 CREATE TABLE pauses (
     what TEXT PRIMARY KEY CHECK (what IN ('intake', 'submission')),

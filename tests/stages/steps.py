@@ -9,10 +9,10 @@ from typing import Any
 from batchd.core.model import ShardState
 from batchd.core.subjects import Shard
 from batchd.runtime.services import Services
-from batchd.stages import claim, collect, deliver, plan, poll, submit
+from batchd.stages import claim, collect, deliver, plan, poll, submit, tidy
 from tests.houses import drop, requests
 
-ALL = (claim, plan, submit, poll, collect, deliver)
+ALL = (claim, plan, submit, poll, collect, deliver, tidy)
 
 
 async def step(services: Services, *stages: Any) -> int:

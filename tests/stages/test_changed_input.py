@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchd.core.model import JobState, ShardState
-from batchd.stages import STAGES
+from batchd.stages import STAGES, deliver
 from tests.houses import delivered, drop, live, open_services, read_lines, requests, turn
 
 TURNS = 40
@@ -53,7 +53,7 @@ async def test_a_file_that_was_changed_after_its_last_answer_is_not_delivered(tm
         path = in_work(tmp_path)
         content = path.read_bytes()
         while not await services.ledger.jobs_in(JobState.SETTLED):
-            for stage in STAGES[:-1]:
+            for stage in (stage for stage in STAGES if stage is not deliver):
                 await stage.run_once(services)
                 await services.crews[stage.NAME].finish()
             services.clock.advance(seconds=1)

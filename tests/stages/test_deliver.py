@@ -167,19 +167,6 @@ async def test_a_folder_that_somebody_planted_is_never_replaced(tmp_path, conten
         assert [path.name for path in planted.iterdir()] == list(content)
 
 
-async def test_the_work_folder_goes_after_keep_days_and_not_before(tmp_path):
-    async with open_services(tmp_path, jobs={"keep_days": 1.0}) as services:
-        drop(tmp_path, "a.jsonl", requests(1))
-        await live(services, deliveries=1)
-        services.clock.advance(86_000.0)
-        assert await step(services, deliver) == 0
-        assert len(services.work.jobs()) == 1
-        services.clock.advance(401.0)
-        assert await step(services, deliver) == 1
-        assert services.work.jobs() == []
-        assert await step(services, deliver) == 0
-
-
 async def test_ten_folders_that_can_not_be_built_keep_no_other_out(tmp_path):
     async with open_services(tmp_path) as services:
         await planned(services, tmp_path, *"abcdefghijk")

@@ -48,7 +48,9 @@ test: $(VENV)/.batchd-dev
 
 # The crash matrix first: 200 rounds of each point in-process, 10 with real processes. Then ten
 # minutes of everything at once. ARGS="--files 50 --seconds 120 --kills 40 --seed 7" makes it
-# another size, and repeats one.
+# another size, and repeats one. By themselves, for some ten minutes each:
+#   .venv/bin/python -m tests.soak.month    10,000 jobs through one daemon, and what it grows by
+#   .venv/bin/python -m tests.soak.storm    100,000 files at once: memory, and the loop's lateness
 soak: $(VENV)/.batchd-dev
 	@BATCHD_MATRIX_ROUNDS=200 BATCHD_MATRIX_KILLS=10 $(PY) -m pytest -v tests/faults/test_matrix.py
 	@$(PY) -m tests.soak $(ARGS)

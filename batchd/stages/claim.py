@@ -134,12 +134,16 @@ async def _list_unlisted(services: Services) -> int:
     unlisted = [job for job in folders if job not in known]
     claims = await in_thread(_claims_of, unlisted, services)
     await services.ledger.record(*claims, at=services.clock.now())
-    for claim in claims:
-        log.info("job.claimed", job=claim.job, file=shown(claim.name), bytes=claim.size)
+    await in_thread(_tell, claims)  # a thousand lines would hold the loop for a third of a second
     if claims:
         services.bells["plan"].ring()
         services.bells[NAME].ring()  # there may be more than one handful
     return len(claims)
+
+
+def _tell(claims: Sequence[JobClaimed]) -> None:
+    for claim in claims:
+        log.info("job.claimed", job=claim.job, file=shown(claim.name), bytes=claim.size)
 
 
 def _claims_of(jobs: Sequence[str], services: Services) -> list[JobClaimed]:

@@ -74,8 +74,7 @@ class Lookups:
         """Return those of the ids that the ledger has."""
         # Folder names can be no text at all; ours are ASCII.
         text = [name for name in ids if name.isascii()]
-        rows = await self._rows("job_ids", ids=_as_json(text))
-        return {row["id"] for row in rows}
+        return set(await self._all("job_ids", lambda row: str(row["id"]), ids=_as_json(text)))
 
     async def unfinished(self) -> tuple[Sequence[Job], Sequence[tuple[Shard, str | None]]]:
         """Return the jobs on their way, and their live shards with what their reason says."""

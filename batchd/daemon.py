@@ -199,7 +199,7 @@ def _services(
         work=Work(folders.work),
         outbox=Outbox(folders.outbox),
         remote=remote,
-        prices=Prices(),
+        prices=Prices(settings.prices),
         count_tokens=count,
         settling=Settling(patience_of(inbox, is_far=far is not None)),
         rest=rest,

@@ -279,6 +279,25 @@ def test_values_that_do_not_go_together_are_refused_with_both_places(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("override", "here", "missing"),
+    [
+        ('prices.input={"mine" = 0.1}', "input", "output"),
+        ('prices.output={"mine" = 0.1}', "output", "input"),
+    ],
+)
+def test_half_a_price_is_none(tmp_path, override: str, here: str, missing: str):
+    assert refusal(tmp_path, override) == (
+        f'prices.{here} names "mine" (--set prices.{here}), and prices.{missing} does not:'
+        " a model needs its input and its output price"
+    )
+
+
+def test_a_cached_price_alone_lacks_both_others(tmp_path):
+    said = refusal(tmp_path, 'prices.cached={"mine" = 0.1}')
+    assert said.count('prices.cached names "mine"') == 2
+
+
 def test_all_problems_are_said_at_once(tmp_path):
     said = refusal(
         tmp_path,

@@ -226,12 +226,29 @@ def _entry(name: str, given: Given) -> dict[str, Any]:
 
 def unfitting(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
     """Values that are each fine and do not go together."""
+    return [*_polls(values, origins), *_prices(values, origins)]
+
+
+def _polls(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
     low, high = "batches.poll_min_seconds", "batches.poll_max_seconds"
     least, most = values[low], values[high]
     if isinstance(least, float) and isinstance(most, float) and most < least:
         a, b = origins.get(high, "the default"), origins.get(low, "the default")
         return [f"{high} ({most:g}, {a}) must not be less than {low} ({least:g}, {b})"]
     return []
+
+
+def _prices(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
+    """Half a price would make a job look cheap."""
+    tables = {name: values[f"prices.{name}"] for name in ("input", "cached", "output")}
+    named = {name: set(table) for name, table in tables.items() if isinstance(table, dict)}
+    return [
+        f'prices.{here} names "{model}" ({origins.get(f"prices.{here}", "the default")}), and'
+        f" prices.{missing} does not: a model needs its input and its output price"
+        for missing in ("input", "output")
+        for model in sorted(set().union(*named.values()) - named[missing])
+        for here in [next(name for name in named if model in named[name])]
+    ]
 
 
 def _unknown(path: tuple[str, ...], *, is_table: bool) -> str:

@@ -16,10 +16,13 @@ import msgspec
 from batchd.core.answers import Answer, read_answer
 from batchd.core.index import AnswerIndex, Source
 from batchd.core.rows import RowSet
-from batchd.core.usage import ModelUsage, Usage
+from batchd.core.usage import Charge, ModelUsage, Usage
 from batchd.core.verdicts import Fate, Verdict, fate_of, judge
 
-Price = Callable[[str | None, Usage], float | None]
+Price = Callable[[str | None, Usage], Charge]
+
+#: Answers that never report usage (reference H): what they took is no tokens, not an unknown number.
+_WITHOUT_USAGE = "/moderations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +147,13 @@ class Harvest:
             self._settle(row, answer, place, executed=True)
 
     def _spend(self, answer: Answer) -> None:
-        if answer.usage is None:
+        usage = answer.usage
+        if usage is None and answer.code is None and self._endpoint.endswith(_WITHOUT_USAGE):
+            usage = Usage()
+        if usage is None:
             return
         model = answer.model or "unknown"
-        cost = self._price(answer.model, answer.usage)
+        charge = self._price(answer.model, usage)
         self._usage[model] = self._usage.get(model, ModelUsage()) + ModelUsage(
-            answer.usage, requests=1, cost=cost
+            usage, requests=1, cost=charge.batch, direct_cost=charge.direct
         )

@@ -162,7 +162,13 @@ def _cost(spent: Mapping[str, ModelUsage], answered: int, source: str) -> dict[s
     total = sum(spent.values(), ModelUsage())
     if total.cost is None or total.requests < answered:
         return None  # a price, or the usage of an answer, is unknown: then so is the sum
-    return {"amount": round(total.cost, 8), "currency": "USD", "source": source}
+    saving = None if total.direct_cost is None else round(total.direct_cost - total.cost, 8)
+    return {
+        "amount": round(total.cost, 8),
+        "currency": "USD",
+        "saving": saving,
+        "source": source,
+    }
 
 
 def _times(job: Job, shards: Sequence[Shard], now: float) -> dict[str, Any]:
@@ -199,9 +205,10 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
         ("took", f"{_duration(times['seconds'])} ({times['claimed']} to {times['delivered']})"),
         ("tokens", _tokens_in_words(receipt["usage"])),
         ("cost", _cost_in_words(receipt["cost"])),
+        ("saving", _saving_in_words(receipt["cost"])),
         ("batches", _batches_in_words(receipt)),
     ]
-    text = [f"{name:<10}{value}" for name, value in rows]
+    text = [f"{name:<10}{value}" for name, value in rows if value]
     text += _section("errors", _errors_in_words(receipt["errors"]))
     text += _section("not plain answers", _soft_in_words(receipt["soft"]))
     text += _section("noticed", _noticed_in_words(receipt))
@@ -223,11 +230,18 @@ def _tokens_in_words(usage: Mapping[str, Any]) -> str:
     return (
         f"{usage['input_tokens']:,} in ({usage['cached_tokens']:,} cached),"
         f" {usage['output_tokens']:,} out"
+        + (f" ({usage['reasoning_tokens']:,} reasoning)" if usage["reasoning_tokens"] else "")
     )
 
 
 def _cost_in_words(cost: Mapping[str, Any] | None) -> str:
     return f"{cost['amount']:.4f} {cost['currency']} ({cost['source']})" if cost else "unknown"
+
+
+def _saving_in_words(cost: Mapping[str, Any] | None) -> str | None:
+    if not cost or not cost["saving"]:
+        return None
+    return f"{cost['saving']:.4f} {cost['currency']} less than without batches"
 
 
 def _batches_in_words(receipt: Mapping[str, Any]) -> str:

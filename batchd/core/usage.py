@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -63,6 +64,16 @@ def read_usage(raw: Raw) -> Usage | None:
         into.cached_tokens or 0,
         out.reasoning_tokens or 0,
     )
+
+
+class Charge(NamedTuple):
+    """What something costs, in US dollars. None is not known, never 0."""
+
+    batch: float | None
+    direct: float | None  #: the same, asked for without a batch
+
+
+UNKNOWN = Charge(None, None)
 
 
 class ModelUsage(msgspec.Struct, frozen=True):

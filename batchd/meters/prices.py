@@ -1,4 +1,4 @@
-"""What an answer costs, at batch prices. Unknown is unknown, never 0.
+"""What an answer costs, in a batch and without one. Unknown is unknown, never 0.
 
 Priced per answer, never per batch: beyond some 200,000 input tokens in one request a higher tier
 begins, and a whole batch's sum would be taken for one such request.
@@ -6,16 +6,24 @@ begins, and a whole batch's sum would be taken for one such request.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import NamedTuple
 
-from batchd.core.usage import Usage
+from batchd import settings
+from batchd.core.usage import UNKNOWN, Charge, Usage
 
 #: Below this many input tokens every model's price is linear (the lowest tier begins at 128,000).
 _LINEAR_BELOW = 100_000
 _SAMPLE = 1_000  #: tokens priced to learn a rate
 #: The list has no batch prices for embeddings, which cost half in a batch (pricing page, 2026-11).
 _HALVED = "embedding"
+#: Pictures and sound have token prices of their own, and `Usage` does not tell them apart.
+_NOT_TEXT = ("image", "audio")
+_DATE = re.compile(r"-\d{4}-\d{2}-\d{2}$")  #: asked for gpt-4o-mini, gpt-4o-mini-2024-07-18 answers
+_MILLION = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +34,84 @@ class _Rates:
     cached: float
     output: float
 
+    def of(self, usage: Usage) -> float:
+        fresh = usage.input_tokens - usage.cached_tokens
+        return (
+            fresh * self.fresh
+            + usage.cached_tokens * self.cached
+            + usage.output_tokens * self.output
+        )
+
+
+class _Listed(NamedTuple):
+    """What the list says of a model."""
+
+    batch: _Rates
+    direct: _Rates
+
 
 class Prices:
-    """The price list, with what was learned from it: one look-up per model, not per answer."""
+    """Own prices, and the list with what was learned from it: one look-up per model, not per answer."""
 
-    def __init__(self) -> None:
-        self._rates: dict[str, _Rates | None] = {}
+    def __init__(self, own: settings.Prices | None = None) -> None:
+        self._own = _own_rates(own or settings.Prices())
+        self._listed: dict[str, _Listed | None] = {}
 
     @property
     def source(self) -> str:
         """Where the prices come from, for the receipt."""
-        return f"genai-prices {version('genai-prices')}, OpenAI, batch"
+        listed = f"genai-prices {version('genai-prices')}, OpenAI, batch"
+        return f"[prices], then {listed}" if self._own else listed
 
-    def cost(self, model: str | None, usage: Usage) -> float | None:
-        """Return what one answer costs in US dollars; None where the model's price is unknown."""
-        if model is None:
-            return None
+    def charge(self, model: str | None, usage: Usage, *, asked: str | None = None) -> Charge:
+        """Return what one answer costs. `asked` is the model of its request.
+
+        Servers answer with a dated name, with a path, or with none; own prices go by either name,
+        the list by what has answered.
+        """
         usage = _sane(usage)
+        if own := self._own_of(model) or self._own_of(asked):
+            return Charge(own.of(usage), None)  # nobody knows what it costs without a batch
+        name = model or asked
+        if name is None:
+            return UNKNOWN
         if usage.input_tokens >= _LINEAR_BELOW:
-            return _price(model, usage)
-        if model not in self._rates:
-            self._rates[model] = _learn(model)
-        rates = self._rates[model]
-        if rates is None:
+            return Charge(_price(name, usage), _price(name, usage, processing="standard"))
+        listed = self._listed_of(name)
+        return Charge(listed.batch.of(usage), listed.direct.of(usage)) if listed else UNKNOWN
+
+    def estimate(self, model: str, input_tokens: int, output_tokens: int) -> float | None:
+        """Return what many requests are expected to cost in a batch, none of them in a higher tier.
+
+        Nothing is taken to be cached: that is up to the provider.
+        """
+        usage = _sane(Usage(input_tokens, output_tokens))
+        if own := self._own_of(model):
+            return own.of(usage)
+        listed = self._listed_of(model)
+        return listed.batch.of(usage) if listed else None
+
+    def _own_of(self, model: str | None) -> _Rates | None:
+        if model is None or not self._own:
             return None
-        fresh = usage.input_tokens - usage.cached_tokens
-        return (
-            fresh * rates.fresh
-            + usage.cached_tokens * rates.cached
-            + usage.output_tokens * rates.output
+        return self._own.get(model) or self._own.get(_DATE.sub("", model))
+
+    def _listed_of(self, model: str) -> _Listed | None:
+        if model not in self._listed:
+            batch, direct = _learn(model, "batch"), _learn(model, "standard")
+            self._listed[model] = _Listed(batch, direct) if batch and direct else None
+        return self._listed[model]
+
+
+def _own_rates(own: settings.Prices) -> Mapping[str, _Rates]:
+    """Turn prices per million into rates. That input and output come together was checked."""
+    return {
+        model: _Rates(
+            fresh / _MILLION, own.cached.get(model, fresh) / _MILLION, own.output[model] / _MILLION
         )
+        for model, fresh in own.input.items()
+        if model in own.output
+    }
 
 
 def _sane(usage: Usage) -> Usage:
@@ -65,17 +121,22 @@ def _sane(usage: Usage) -> Usage:
     return Usage(input_tokens=into, output_tokens=out, cached_tokens=cached)
 
 
-def _learn(model: str) -> _Rates | None:
-    fresh = _price(model, Usage(input_tokens=_SAMPLE))
-    cached = _price(model, Usage(input_tokens=_SAMPLE, cached_tokens=_SAMPLE))
-    output = _price(model, Usage(output_tokens=_SAMPLE))
+def _learn(model: str, processing: str) -> _Rates | None:
+    samples = (
+        Usage(input_tokens=_SAMPLE),
+        Usage(input_tokens=_SAMPLE, cached_tokens=_SAMPLE),
+        Usage(output_tokens=_SAMPLE),
+    )
+    fresh, cached, output = (_price(model, sample, processing=processing) for sample in samples)
     if fresh is None or cached is None or output is None:
         return None
     return _Rates(fresh / _SAMPLE, cached / _SAMPLE, output / _SAMPLE)
 
 
-def _price(model: str, usage: Usage) -> float | None:
-    # Imported late: it takes an eighth of a second, and only a finished batch needs it.
+def _price(model: str, usage: Usage, *, processing: str = "batch") -> float | None:
+    if any(kind in model for kind in _NOT_TEXT):
+        return None
+    # Imported late: it takes a third of a second, and most commands need no price.
     import genai_prices
 
     counted = genai_prices.Usage(
@@ -85,8 +146,12 @@ def _price(model: str, usage: Usage) -> float | None:
     )
     try:
         found = genai_prices.calc_price(
-            counted, model_ref=model, provider_id="openai", price_context={"processing": "batch"}
+            counted,
+            model_ref=model,
+            provider_id="openai",
+            price_context={"processing": processing},
         )
     except (LookupError, ValueError):
         return None
-    return float(found.total_price) * (0.5 if _HALVED in model else 1.0)
+    is_halved = processing == "batch" and _HALVED in model
+    return float(found.total_price) * (0.5 if is_halved else 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -207,7 +208,7 @@ async def _judged(shard: Shard, job: Job, services: Services) -> Tally:
         endpoint=shard.endpoint,
         attempts_before=before,
         max_attempts=services.settings.retries.max_attempts,
-        price=services.prices.cost,
+        price=partial(services.prices.charge, asked=shard.model),
         truncated_fails=services.settings.retries.on_truncated == "fail",
     )
     return await in_thread(_harvest, shard, harvest, services)

@@ -233,7 +233,10 @@ class _Entry:
         for model, used in usage.items():
             unpriced = used.requests if used.cost is None else 0
             took = {**asdict(used.usage), "requests": used.requests, "unpriced": unpriced}
-            cost = {"cost": used.cost or 0.0, "direct_cost": used.direct_cost or 0.0}
+            spent = used.cost or 0.0
+            # Sums must not tell of a saving, or a loss, where one of the two is not known.
+            direct = used.direct_cost if used.cost is not None else None
+            cost = {"cost": spent, "direct_cost": spent if direct is None else direct}
             self._run("add_spend", {"task": task, "model": model, **took, **cost})
 
     def _settle(self, job: str) -> None:

@@ -141,7 +141,7 @@ CREATE TABLE spend (
     output_tokens    INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
     cost             REAL NOT NULL,    -- US dollars, of what has a price
-    direct_cost      REAL NOT NULL,    -- the same without a batch
+    direct_cost      REAL NOT NULL,    -- the same without a batch; `cost` where that is not known
     unpriced         INTEGER NOT NULL, -- requests of which the price is not known
     PRIMARY KEY (day, task, model)
 ) STRICT;

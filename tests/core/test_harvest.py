@@ -8,19 +8,18 @@ from typing import Any
 from batchd.core.harvest import Harvest
 from batchd.core.index import Entry, Source
 from batchd.core.rows import RowSet
-from batchd.core.usage import ModelUsage, Usage
+from batchd.core.usage import Charge, ModelUsage, Usage
 
 CHAT = "/v1/chat/completions"
 
 
-def harvest(*ids: str, attempts: int = 0, price: float | None = 0.5, **rules: bool) -> Harvest:
+def harvest(*ids: str, attempts: int = 0, price: float | None = 0.5, **rules: Any) -> Harvest:
     return Harvest(
         {custom_id: row for row, custom_id in enumerate(ids, start=1)},
-        endpoint=CHAT,
         attempts_before=array("H", [attempts] * (len(ids) + 1)),
         max_attempts=3,
-        price=lambda model, usage: price,
-        **rules,
+        price=lambda model, usage: Charge(price, price and 2 * price),
+        **{"endpoint": CHAT, **rules},
     )
 
 
@@ -49,7 +48,7 @@ def test_answers_are_matched_by_id_and_their_places_kept():
     ]
     tally = crop.tally()
     assert (tally.kept, tally.failed, tally.again, tally.uncounted) == (2, 1, RowSet(), RowSet())
-    assert tally.usage == {"m": ModelUsage(Usage(20, 4), 2, 1.0)}
+    assert tally.usage == {"m": ModelUsage(Usage(20, 4), 2, 1.0, 2.0)}
     assert tally.oddities == {}
 
 
@@ -94,7 +93,7 @@ def test_an_answer_that_was_cut_off_is_kept_or_a_failure_that_was_paid_for():
     kept, failed = harvest("a"), harvest("a", truncated_fails=True)
     for crop in (kept, failed):
         crop.take(Source.OUTPUT, 0, line)
-        assert crop.tally().usage == {"m": ModelUsage(Usage(10, 2), 1, 0.5)}
+        assert crop.tally().usage == {"m": ModelUsage(Usage(10, 2), 1, 0.5, 1.0)}
         assert crop.tally().again == RowSet()
     assert (kept.tally().kept, failed.tally().kept) == (1, 0)
 
@@ -129,10 +128,23 @@ def test_an_answer_beats_a_failure():
     assert (tally.kept, tally.failed, tally.again, tally.uncounted) == (1, 0, RowSet(), RowSet())
 
 
+def test_a_moderation_took_no_tokens_and_that_is_known():
+    crop = harvest("a", "b", price=0.0, endpoint="/v1/moderations")
+    crop.take(Source.OUTPUT, 0, moderated("a"))
+    crop.take(Source.ERROR, 0, failure("b"))
+    assert crop.tally().usage == {"omni": ModelUsage(Usage(), 1, 0.0, 0.0)}
+
+
+def moderated(custom_id: str) -> bytes:
+    body = {"model": "omni", "results": [{"flagged": False, "categories": {}}]}
+    line = {"custom_id": custom_id, "response": {"status_code": 200, "body": body}}
+    return json.dumps(line).encode()
+
+
 def test_a_price_that_nobody_knows_is_no_price():
     crop = harvest("a", price=None)
     crop.take(Source.OUTPUT, 0, success("a"))
-    assert crop.tally().usage == {"m": ModelUsage(Usage(10, 2), 1, None)}
+    assert crop.tally().usage == {"m": ModelUsage(Usage(10, 2), 1, None, None)}
 
 
 def test_counts_add_up_in_whatever_order_lines_come():

@@ -65,7 +65,7 @@ SHARD = Shard(
     uncounted=RowSet(),
     kept=2,
     failed=1,
-    usage={"m": ModelUsage(Usage(1000, 20, 5), 2, 0.25)},
+    usage={"m": ModelUsage(Usage(1000, 20, 5, 8), 2, 0.25, 0.5)},
     oddities={},
     reason=None,
 )
@@ -139,7 +139,12 @@ def test_a_batch_that_did_not_answer_everything_says_so():
 def test_a_receipt_says_all_of_it():
     made = receipt_of(account(None, None, "odd"), SHARD)
     assert (made["job"], made["file"], made["outcome"]) == ("0aaaaa", r"caf\xe9.jsonl", "partial")
-    assert made["cost"] == {"amount": 0.25, "currency": "USD", "source": "prices 1"}
+    assert made["cost"] == {
+        "amount": 0.25,
+        "currency": "USD",
+        "saving": 0.25,
+        "source": "prices 1",
+    }
     assert made["usage"]["input_tokens"] == 1000
     assert made["usage"]["by_model"]["m"]["requests"] == 2
     (batch,) = made["batches"]
@@ -158,6 +163,14 @@ def test_a_cost_that_is_unknown_is_not_zero(usage: dict[str, ModelUsage]):
     made = receipt_of(account(None, None), replace(SHARD, usage=usage))
     assert made["cost"] is None
     assert "cost      unknown" in receipt_as_text(made)
+
+
+def test_a_saving_that_is_unknown_is_not_zero():
+    """Own prices say nothing of what the same would cost without a batch."""
+    own = replace(SHARD, usage={"m": ModelUsage(Usage(1), 2, 0.25, None)})
+    made = receipt_of(account(None, None), own)
+    assert (made["cost"]["amount"], made["cost"]["saving"]) == (0.25, None)
+    assert "saving" not in receipt_as_text(made)
 
 
 def test_usage_and_oddities_of_all_shards_are_added():
@@ -188,8 +201,9 @@ def test_a_person_can_read_it():
     text = receipt_as_text(receipt_of(account(None, None, "odd"), SHARD, job=job))
     for line in (
         "requests  3 (2 succeeded, 1 failed)",
-        "tokens    1,000 in (5 cached), 20 out",
+        "tokens    1,000 in (5 cached), 20 out (8 reasoning)",
         "cost      0.2500 USD (prices 1)",
+        "saving    0.2500 USD less than without batches",
         "batches   1 in 1 round",
         "       1  odd: no (first on line 3)",
         "blank lines: 3",

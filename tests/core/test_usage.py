@@ -54,6 +54,8 @@ def test_one_unknown_price_makes_the_sum_unknown_and_never_zero():
     assert (known + known).cost == 1.0
     assert (known + unknown) == ModelUsage(Usage(3), 2, None)
     assert (unknown + known).cost is None
+    own = ModelUsage(Usage(4), 1, 0.25, None)  # its price is known, but not the direct one
+    assert ((known + own).cost, (known + own).direct_cost) == (0.75, None)
 
 
 def test_shards_are_merged_model_by_model():

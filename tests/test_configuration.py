@@ -130,6 +130,8 @@ def test_a_table_by_model_grows_from_all_places(tmp_path):
         ("folders.root=/srv/a=b", "folders.root", Path("/srv/a=b")),
         ("openai.base_url=http://127.0.0.1:1/v1", "openai.base_url", "http://127.0.0.1:1/v1"),
         ("openai.base_url=", "openai.base_url", None),
+        ("openai.completion_window=", "openai.completion_window", ""),
+        ("openai.completion_window=7d", "openai.completion_window", "7d"),
         ("batches.enqueued_tokens.gpt-4o=7", "batches.enqueued_tokens", {"gpt-4o": 7}),
     ],
 )
@@ -217,6 +219,7 @@ def test_a_wrong_line_is_named_with_what_to_write_instead(tmp_path, line, said):
         ("[inbox]\ndone_suffix = ''\n", "must be the end of a name"),
         ("[folders]\nroot = ''\n", "folders.root must be a path"),
         ("[folders]\nroot = '~no-such-user-here/x'\n", "folders.root must be a path"),
+        ("[openai]\ncompletion_window = 24\n", 'must be a text in quotes, such as "24h"'),
         ("[openai]\nendpoint_prefixes = []\n", "must be a list of beginnings, such as"),
         ('[openai]\nendpoint_prefixes = ["v1/"]\n', "must be a list of beginnings, such as"),
         ("[inbox]\nignore = '*.bak'\n", 'inbox.ignore must be a list of texts, such as ["*.bak"]'),

@@ -119,6 +119,8 @@ def _rule(name: str, type_: Any) -> tuple[str, Convert]:
         return 'an address such as "http://127.0.0.1:8000/v1"', _address
     if name == "inbox.done_suffix":
         return 'the end of a name that is not taken itself, such as ".done"', _suffix
+    if name == "openai.completion_window":
+        return 'a text in quotes, such as "24h"', _text_or_empty
     if type_ is int and name in MAY_BE_ZERO:
         return "a whole number, 0 or more", _whole_or_zero
     if type_ is float and name in MAY_BE_ZERO:
@@ -161,6 +163,10 @@ def _address(value: Any) -> str | None:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _text_or_empty(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _suffix(value: Any) -> str | None:

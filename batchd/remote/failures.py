@@ -61,6 +61,9 @@ UNCLEAR_STATUSES = (408, 409)
 #: The account's queue of tokens is full: nothing was created, and later there is room.
 NO_ROOM = "token_limit_exceeded"
 
+#: A shorter one is none: what people give a local server ("any") stands in ordinary words, too.
+SHORTEST_SECRET = 8
+
 LONGEST_MESSAGE = 300  # enough for every message of the reference; not for an echoed prompt
 _KEYS = re.compile(
     r"\bBearer\s+\S+"
@@ -108,7 +111,7 @@ def not_the_api(answer: httpx2.Response, *, doing: str, wanted: str) -> RemoteUn
 
 def clean(text: str, *, secret: str = "") -> str:
     """A stranger's text on one line, not too long, and without anything that looks like a key."""
-    if secret:
+    if len(secret) >= SHORTEST_SECRET:
         text = text.replace(secret, "[key]")
     text = " ".join(_KEYS.sub("[key]", text).split())
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"

@@ -163,10 +163,18 @@ class Processes:
         self._folder = folder
         self._all: list[Process] = []
 
-    def sandbox(self, *, batch_seconds: float = 0.5, port: int = 0, **faults: Any) -> Sandbox:
+    def sandbox(
+        self,
+        *,
+        batch_seconds: float = 0.5,
+        port: int = 0,
+        dialect: str = "openai",
+        **faults: Any,
+    ) -> Sandbox:
         """Start a sandbox and wait until it listens."""
         sandbox = Sandbox(
             *("sandbox", "--port", str(port), "--batch-seconds", str(batch_seconds)),
+            *("--dialect", dialect),
             *(f"--fault={name}={json.dumps(value)}" for name, value in faults.items()),
             output=self._output("sandbox"),
             cwd=self._folder,

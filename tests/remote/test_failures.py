@@ -200,3 +200,11 @@ def test_a_date_is_measured_by_the_providers_own_clock():
         "date": "Fri, 10 Jan 2025 06:16:15 GMT",
     }
     assert retry_after(headers, now=NOW - 1e9) == 300.0
+
+
+def test_a_word_that_serves_as_a_key_does_not_garble_messages():
+    """`OPENAI_API_KEY=any`, for a server that takes any."""
+    assert clean("too many requests for this company", secret="any") == (
+        "too many requests for this company"
+    )
+    assert clean("the key is any-old-key", secret="any-old-key") == "the key is [key]"

@@ -19,6 +19,10 @@ COMMANDS = {
         "batchd.cli.status",
         "Show the daemon, the inbox, the jobs, the batches, and what waits for what.",
     ),
+    "check": Lazy(
+        "batchd.cli.check",
+        "Say what would become of a file: batches, tokens, cost, and every mistake.",
+    ),
     "why": Lazy("batchd.cli.why", "Say where a file or a job is, and why."),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(

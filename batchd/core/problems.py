@@ -115,6 +115,13 @@ class Warnings:
         """By code, for the log."""
         return {code: warned.total for code, warned in self.by_code.items()}
 
+    def as_dict(self) -> dict[str, Any]:
+        """For the ledger: the sentences are kept in `CAUTIONS`."""
+        return {
+            code: {"total": warned.total, "lines": warned.lines, "detail": warned.detail}
+            for code, warned in self.by_code.items()
+        }
+
     def as_list(self) -> list[dict[str, Any]]:
         """For people's programs."""
         return [

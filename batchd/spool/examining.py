@@ -29,6 +29,7 @@ class Examined:
     repairs: Repairs
     warnings: Warnings = field(default_factory=Warnings)
     problems: Problems = field(default_factory=Problems)
+    is_counted: bool = False  #: whether tokens were counted at all; else they are a quarter
     exact: int = 0  #: requests whose input tokens were counted, and nothing in them guessed
     cuts: Mapping[str, int] = field(default_factory=dict)  #: by limit: how often it cut the file
 
@@ -103,6 +104,7 @@ def examine(
         repairs=reader.repairs,
         warnings=reader.warnings,
         problems=reader.problems,
+        is_counted=count is not None,
         exact=reader.exact,
         cuts=sharder.cuts,
     )

@@ -1,0 +1,190 @@
+"""What would become of a file that is dropped: by the same reading as the daemon's, and no more.
+
+Needs no daemon, no key, no ledger and no network.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from batchd.core.contents import Count
+from batchd.core.rendering import problems_as_dict
+from batchd.core.sharding import ShardPlan
+from batchd.meters.estimates import DIRECT, expected_cost, total
+from batchd.meters.prices import Prices
+from batchd.settings import Settings
+from batchd.spool.examining import Examined, examine
+from batchd.spool.inbox import unwanted
+from batchd.spool.work import InputChanged
+
+SCHEMA = 1  #: of `batchd check --json`; members are only ever added
+
+#: Which setting cut a file, in the words of `Examined.cuts`.
+CUT_BY = {
+    "requests": "batches.max_requests",
+    "bytes": "batches.max_bytes",
+    "tokens": "batches.enqueued_tokens",
+    "inputs": "batches.max_inputs",
+    "output_bytes": "batches.max_output_bytes",
+}
+
+
+class Fate(StrEnum):
+    """What the daemon would do with a file."""
+
+    ACCEPTED = "accepted"  #: every line is good
+    HELD = "held"  #: every line is good, and the budget lets it wait for somebody's word
+    REJECTED = "rejected"  #: it would come back with error.txt
+    NOT_FOUND = "not-found"  #: there is no such file
+    UNREADABLE = "unreadable"  #: it can't be read, or not yet
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file asks of one model at one endpoint."""
+
+    model: str
+    endpoint: str
+    requests: int
+    batches: int
+    inputs: int  #: texts to embed
+    input_tokens: int
+    output_tokens: int  #: expected
+    cost: float | None  #: US dollars, in batches; None where the price is unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file, looked at."""
+
+    path: Path
+    fate: Fate
+    examined: Examined | None = None  #: None where it could not be read
+    trouble: str = ""  #: why it could not
+    kinds: tuple[Kind, ...] = ()
+    budget: tuple[str, ...] = ()  #: what stands against the budget, a sentence each
+    note: str = ""  #: what the inbox thinks of its name
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars, in batches; None where one price is unknown."""
+        return total(kind.cost for kind in self.kinds)
+
+    @property
+    def input_tokens(self) -> int:
+        """Of all requests."""
+        return sum(kind.input_tokens for kind in self.kinds)
+
+    @property
+    def output_tokens(self) -> int:
+        """Expected of all requests."""
+        return sum(kind.output_tokens for kind in self.kinds)
+
+
+def check(path: Path, settings: Settings, *, prices: Prices, count: Count | None) -> Checked:
+    """Read one file as the daemon would, wherever it lies."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return Checked(path, Fate.UNREADABLE, trouble="it is not a file")
+        examined = examine(path, settings, pause=lambda: None, count=count, thorough=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return Checked(path, Fate.NOT_FOUND, trouble="there is no such file")
+    except InputChanged:
+        return Checked(path, Fate.UNREADABLE, trouble="a program is still writing it; try later")
+    except OSError as error:
+        return Checked(path, Fate.UNREADABLE, trouble=error.strerror or str(error))
+    return _judged(path, examined, settings, prices)
+
+
+def _judged(path: Path, examined: Examined, settings: Settings, prices: Prices) -> Checked:
+    kinds = tuple(_kinds(examined.shards, prices))
+    left_alone = unwanted(path.name, settings.inbox.ignore)
+    note = left_alone.sentence if left_alone else ""
+    if examined.problems.total:
+        return Checked(path, Fate.REJECTED, examined, kinds=kinds, note=note)
+    budget = tuple(_over(total(kind.cost for kind in kinds), settings))
+    fate = Fate.HELD if budget else Fate.ACCEPTED
+    return Checked(path, fate, examined, kinds=kinds, budget=budget, note=note)
+
+
+def _kinds(shards: Sequence[ShardPlan], prices: Prices) -> Iterator[Kind]:
+    together: dict[tuple[str, str], list[ShardPlan]] = {}
+    for shard in shards:
+        together.setdefault((shard.model, shard.endpoint), []).append(shard)
+    for (model, endpoint), plans in together.items():
+        yield Kind(
+            model=model,
+            endpoint=endpoint,
+            requests=sum(plan.requests for plan in plans),
+            batches=len(plans),
+            inputs=sum(plan.inputs for plan in plans),
+            input_tokens=sum(plan.tokens for plan in plans),
+            output_tokens=sum(plan.output_tokens for plan in plans),
+            cost=total(expected_cost(plan, prices) for plan in plans),
+        )
+
+
+def _over(cost: float | None, settings: Settings) -> Iterator[str]:
+    """What has been spent already is in the ledger; alone, a file may be over a budget as well."""
+    for name in ("per_job", "per_day", "per_month"):
+        most: float | None = getattr(settings.budget, name)
+        if most is not None and cost is None:
+            yield f"there is budget.{name} = {most:g}, and no price to hold against it"
+        elif most is not None and cost is not None and cost > most:
+            yield f"{cost:.4f} USD is more than budget.{name} = {most:g}"
+
+
+def as_dict(checked: Checked) -> dict[str, Any]:
+    """`batchd check --json`, one file."""
+    found = checked.examined
+    told: dict[str, Any] = {"file": str(checked.path), "fate": checked.fate}
+    if found is None:
+        return {**told, "trouble": checked.trouble}
+    return {
+        **told,
+        "bytes": found.size,
+        "sha256": found.sha256,
+        "requests": found.requests,
+        "batches": len(found.shards),
+        "cuts": {CUT_BY[limit]: times for limit, times in found.cuts.items()},
+        "verbatim": found.verbatim,
+        "kinds": [_kind_as_dict(kind) for kind in checked.kinds],
+        "input_tokens": checked.input_tokens,
+        "counted_requests": found.exact,
+        "output_tokens": checked.output_tokens,
+        "cost": _cost_as_dict(checked.cost),
+        "budget": list(checked.budget),
+        "repairs": found.repairs.as_dict(),
+        "warnings": found.warnings.as_list(),
+        "problems": problems_as_dict(found.problems),
+        "note": checked.note,
+    }
+
+
+def _kind_as_dict(kind: Kind) -> dict[str, Any]:
+    return {
+        "model": kind.model,
+        "endpoint": kind.endpoint,
+        "requests": kind.requests,
+        "batches": kind.batches,
+        "inputs": kind.inputs,
+        "input_tokens": kind.input_tokens,
+        "output_tokens": kind.output_tokens,
+        "cost": _cost_as_dict(kind.cost),
+    }
+
+
+def _cost_as_dict(cost: float | None) -> dict[str, Any] | None:
+    if cost is None:
+        return None
+    return {
+        "amount": round(cost, 10),
+        "direct": round(cost * DIRECT, 10),
+        "saving": round(cost * (DIRECT - 1), 10),
+        "currency": "USD",
+    }

@@ -21,7 +21,7 @@ COMMANDS = {
     ),
     "check": Lazy(
         "batchd.cli.check",
-        "Say what would become of a file: batches, tokens, cost, and every mistake.",
+        "Say what would become of files: batches, tokens, cost, and every mistake.",
     ),
     "why": Lazy("batchd.cli.why", "Say where a file or a job is, and why."),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),

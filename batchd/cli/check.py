@@ -44,11 +44,10 @@ _WORST = (
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @reads_settings
 def check(loaded: Loaded, files: tuple[Path, ...], as_json: bool) -> int:
-    """Say what would become of files of request lines, wherever they lie.
+    """Say what would become of files: batches, tokens, cost, and every mistake.
 
-    Every line is read by the rules that the daemon has, and nothing is sent: requests, batches,
-    tokens, what it may cost, and every mistake with its line. Exits 1 when a file would be
-    rejected, 4 when one is not there.
+    Every line is read by the rules that the daemon has, wherever the file lies, and nothing is
+    sent. Exits 1 when a file would be rejected, 4 when one is not there.
     """
     settings, prices = loaded.settings, Prices()
     count = counter(settings.batches.count_tokens)

@@ -15,8 +15,8 @@ from batchd.control.checking import CUT_BY, SCHEMA, Checked, Fate, as_dict
 from batchd.control.checking import check as look_at
 from batchd.core.names import printable
 from batchd.core.problems import CAUTIONS, Problem
+from batchd.core.usage import Charge
 from batchd.core.words import size
-from batchd.meters.estimates import DIRECT
 from batchd.meters.prices import Prices
 from batchd.meters.tokens import counter
 from batchd.settings import Settings
@@ -49,7 +49,7 @@ def check(loaded: Loaded, files: tuple[Path, ...], as_json: bool) -> int:
     Every line is read by the rules that the daemon has, wherever the file lies, and nothing is
     sent. Exits 1 when a file would be rejected, 4 when one is not there.
     """
-    settings, prices = loaded.settings, Prices()
+    settings, prices = loaded.settings, Prices(loaded.settings.prices)
     count = counter(settings.batches.count_tokens)
     results = []
     for file in files:
@@ -138,11 +138,12 @@ def _output(checked: Checked, found: Examined, settings: Settings) -> str:
     return f"{checked.output_tokens:,} tokens expected{whose}"
 
 
-def _cost(cost: float | None) -> str:
-    if cost is None:
-        return "unknown: there is no price for every model ([prices] takes your own)"
-    saving = cost * (DIRECT - 1)
-    return f"{cost:.4f} USD expected; {saving:.4f} less than direct calls"
+def _cost(cost: Charge) -> str:
+    if cost.batch is None:
+        return "unknown: not every model has a price ([prices] takes your own)"
+    if cost.direct is None:
+        return f"{cost.batch:.4f} USD expected; what direct calls cost is not known"
+    return f"{cost.batch:.4f} USD expected; {cost.direct - cost.batch:.4f} less than direct calls"
 
 
 def _repairs(found: Examined) -> Iterator[str]:

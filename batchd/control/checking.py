@@ -15,7 +15,8 @@ from typing import Any
 from batchd.core.contents import Count
 from batchd.core.rendering import problems_as_dict
 from batchd.core.sharding import ShardPlan
-from batchd.meters.estimates import DIRECT, expected_cost, total
+from batchd.core.usage import Charge
+from batchd.meters.estimates import expected, together
 from batchd.meters.prices import Prices
 from batchd.settings import Settings
 from batchd.spool.examining import Examined, examine
@@ -55,7 +56,7 @@ class Kind:
     inputs: int  #: texts to embed
     input_tokens: int
     output_tokens: int  #: expected
-    cost: float | None  #: US dollars, in batches; None where the price is unknown
+    cost: Charge  #: expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ class Checked:
     note: str = ""  #: what the inbox thinks of its name
 
     @property
-    def cost(self) -> float | None:
-        """US dollars, in batches; None where one price is unknown."""
-        return total(kind.cost for kind in self.kinds)
+    def cost(self) -> Charge:
+        """Expected; unknown where one price is."""
+        return together(kind.cost for kind in self.kinds)
 
     @property
     def input_tokens(self) -> int:
@@ -107,16 +108,16 @@ def _judged(path: Path, examined: Examined, settings: Settings, prices: Prices) 
     note = left_alone.sentence if left_alone else ""
     if examined.problems.total:
         return Checked(path, Fate.REJECTED, examined, kinds=kinds, note=note)
-    budget = tuple(_over(total(kind.cost for kind in kinds), settings))
+    budget = tuple(_over(together(kind.cost for kind in kinds).batch, settings))
     fate = Fate.HELD if budget else Fate.ACCEPTED
     return Checked(path, fate, examined, kinds=kinds, budget=budget, note=note)
 
 
 def _kinds(shards: Sequence[ShardPlan], prices: Prices) -> Iterator[Kind]:
-    together: dict[tuple[str, str], list[ShardPlan]] = {}
+    by_kind: dict[tuple[str, str], list[ShardPlan]] = {}
     for shard in shards:
-        together.setdefault((shard.model, shard.endpoint), []).append(shard)
-    for (model, endpoint), plans in together.items():
+        by_kind.setdefault((shard.model, shard.endpoint), []).append(shard)
+    for (model, endpoint), plans in by_kind.items():
         yield Kind(
             model=model,
             endpoint=endpoint,
@@ -125,7 +126,7 @@ def _kinds(shards: Sequence[ShardPlan], prices: Prices) -> Iterator[Kind]:
             inputs=sum(plan.inputs for plan in plans),
             input_tokens=sum(plan.tokens for plan in plans),
             output_tokens=sum(plan.output_tokens for plan in plans),
-            cost=total(expected_cost(plan, prices) for plan in plans),
+            cost=together(expected(plan, prices) for plan in plans),
         )
 
 
@@ -179,12 +180,13 @@ def _kind_as_dict(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _cost_as_dict(cost: float | None) -> dict[str, Any] | None:
-    if cost is None:
+def _cost_as_dict(cost: Charge) -> dict[str, Any] | None:
+    if cost.batch is None:
         return None
+    direct = None if cost.direct is None else round(cost.direct, 10)
     return {
-        "amount": round(cost, 10),
-        "direct": round(cost * DIRECT, 10),
-        "saving": round(cost * (DIRECT - 1), 10),
+        "amount": round(cost.batch, 10),
+        "direct": direct,
+        "saving": None if direct is None else round(direct - cost.batch, 10),
         "currency": "USD",
     }

@@ -17,7 +17,7 @@ from batchd.core.rounds import left_to_try, room_learned
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardPlan
 from batchd.core.subjects import Job, Shard
-from batchd.meters.estimates import expected_cost, total
+from batchd.meters.estimates import expected, total
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.examining import Examined, examine, limits_of, rules_of
@@ -101,7 +101,7 @@ def _examined(path: Path, services: Services) -> Examined:
 
 def _priced(plans: Iterable[ShardPlan], services: Services) -> tuple[ShardPlan, ...]:
     """Beside the loop: the price list takes an eighth of a second to load."""
-    return tuple(replace(plan, estimate=expected_cost(plan, services.prices)) for plan in plans)
+    return tuple(replace(plan, estimate=expected(plan, services.prices).batch) for plan in plans)
 
 
 def _own_input(job: Job, services: Services) -> Path:

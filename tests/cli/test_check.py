@@ -139,6 +139,13 @@ def test_an_unknown_price_is_unknown_and_a_budget_holds_it(check, tmp_path):
     assert "no price to hold against it" in out
 
 
+def test_an_own_price_tells_no_saving(check, tmp_path):
+    path = written(tmp_path, [limited("a", model="mine", most=1_000_000)])
+    own = ("prices.input.mine=1", "prices.output.mine=2")
+    _, out, _ = check(path, *(word for one in own for word in ("--set", one)))
+    assert "cost        2.0000 USD expected; what direct calls cost is not known" in out
+
+
 def test_several_files_are_told_one_by_one(check, tmp_path):
     good, bad = written(tmp_path, [limited("a")]), written(tmp_path, [{}], "b.jsonl")
     code, out, _ = check(good, bad, tmp_path / "none")

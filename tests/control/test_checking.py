@@ -48,8 +48,8 @@ async def test_it_is_cut_and_priced_as_the_daemon_does_it(tmp_path):
         (s.inputs, s.output_tokens) for s in found.shards
     ]
     assert job.sha256 == found.sha256
-    assert job.estimate == pytest.approx(checked.cost)
-    assert sum(shard.estimate for shard in shards) == pytest.approx(checked.cost)
+    assert job.estimate == pytest.approx(checked.cost.batch)
+    assert sum(shard.estimate for shard in shards) == pytest.approx(checked.cost.batch)
     assert job.warnings == found.warnings.as_dict()
     assert job.warnings["no_output_limit"] == {"total": 9, "lines": [1, 2, 3, 4, 5], "detail": ""}
 
@@ -72,7 +72,7 @@ def test_sums_are_by_model_and_endpoint(tmp_path):
         ("text-embedding-3-small", 4, 2, 12),
     ]
     assert checked.output_tokens == 9 * 500
-    assert checked.cost == pytest.approx(sum(kind.cost for kind in checked.kinds))
+    assert checked.cost.batch == pytest.approx(sum(kind.cost.batch for kind in checked.kinds))
 
 
 def test_every_limit_that_cuts_is_a_setting():

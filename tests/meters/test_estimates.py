@@ -2,10 +2,11 @@
 
 import pytest
 
+from batchd import settings
 from batchd.core.rows import RowSet
 from batchd.core.sharding import ShardPlan
-from batchd.core.usage import Usage
-from batchd.meters.estimates import expected_cost, total
+from batchd.core.usage import UNKNOWN, Charge, Usage
+from batchd.meters.estimates import expected, together, total
 from batchd.meters.prices import Prices
 
 CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
@@ -36,15 +37,18 @@ def plan(
     ],
 )
 def test_it_is_what_the_hand_comes_to(prices, shard, dollars):
-    assert expected_cost(shard, prices) == pytest.approx(dollars)
+    charge = expected(shard, prices)
+    assert charge.batch == pytest.approx(dollars)
+    assert charge.direct == pytest.approx(dollars * 2)
 
 
 def test_a_large_sum_of_small_requests_is_in_no_higher_tier(prices):
     """Priced as one request, 400,000 tokens of gpt-6.1-sol would cost twice as much."""
-    small = expected_cost(plan("gpt-6.1-sol", 400, 400_000), prices)
-    large = expected_cost(plan("gpt-6.1-sol", 1, 400_000), prices)
-    assert small == pytest.approx(0.4)
-    assert large == prices.cost("gpt-6.1-sol", Usage(input_tokens=400_000)) == pytest.approx(0.8)
+    small = expected(plan("gpt-6.1-sol", 400, 400_000), prices)
+    large = expected(plan("gpt-6.1-sol", 1, 400_000), prices)
+    assert small.batch == pytest.approx(0.4)
+    assert large.batch == pytest.approx(0.8)
+    assert large == prices.charge("gpt-6.1-sol", Usage(input_tokens=400_000))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +61,16 @@ def test_a_large_sum_of_small_requests_is_in_no_higher_tier(prices):
     ],
 )
 def test_an_unknown_price_is_unknown(prices, shard):
-    assert expected_cost(shard, prices) is None
+    assert expected(shard, prices) == UNKNOWN
+
+
+def test_own_prices_come_first_and_tell_nothing_of_direct_calls():
+    own = Prices(settings.Prices(input={"mine": 1.0}, output={"mine": 2.0}))
+    assert expected(plan("mine", 10, 1_000_000, 500_000), own) == Charge(pytest.approx(2.0), None)
+
+
+def test_charges_add_up():
+    assert together([Charge(1, 2), Charge(3, None)]) == Charge(4, None)
 
 
 def test_one_unknown_makes_the_sum_unknown():

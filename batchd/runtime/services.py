@@ -15,6 +15,7 @@ from batchd.meters.prices import Prices
 from batchd.remote.api import Remote
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
+from batchd.runtime.garbage import Collector
 from batchd.runtime.loop import Crew, Rest
 from batchd.settings import Settings
 from batchd.spool.folders import Folders
@@ -65,6 +66,7 @@ class Services:
     crews: dict[str, Crew]
     bells: dict[str, Bell]
     scan_only: str | None = None  #: why the inbox can't be watched (a network file system)
+    collector: Collector = field(default_factory=Collector)
     intake: Intake = field(default_factory=Intake)
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
     next_times: dict[str, float] = field(default_factory=dict)  #: monotonic, of what is done rarely

@@ -120,6 +120,7 @@ class _Fidget:
 
 @dataclass(slots=True)
 class _Observation:
+    path: Path
     signature: Signature
     since: float
     looks: int = 1
@@ -158,12 +159,16 @@ class Settling:
         self._patience = patience
         self._seen: dict[Path, _Observation] = {}
 
+    def __len__(self) -> int:
+        """How many files are remembered."""
+        return len(self._seen)
+
     def observe(self, found: Iterable[Found], now: float, *, most: int) -> list[Found]:
         """Take one look's findings; return at most so many that are settled, oldest first.
 
         `now` is monotonic seconds. What is no longer there is forgotten.
         """
-        looked = {file.path: file for file in found}
+        looked = {file.path: file for file in map(self._familiar, found)}
         self._seen = {path: self._observation(file, now) for path, file in looked.items()}
         quiet = [file for path, file in looked.items() if self._is_ready(path, now)]
         quiet.sort(key=lambda file: (file.signature.mtime_ns, file.path))
@@ -194,12 +199,21 @@ class Settling:
         """Since when (monotonic) each file has been as it is."""
         return {path: seen.since for path, seen in self._seen.items()}
 
+    def _familiar(self, file: Found) -> Found:
+        """Say the same with what is remembered: else a storm of files is in memory twice."""
+        seen = self._seen.get(file.path)
+        if seen is None or seen.signature != file.signature:
+            return file
+        return Found(seen.path, seen.signature, file.done, file.is_announced)
+
     def _observation(self, file: Found, now: float) -> _Observation:
         seen = self._seen.get(file.path)
         if seen is None or seen.signature != file.signature:
             fidget = _fidget(seen, file.signature, now)
             changed = seen is not None
-            seen = _Observation(file.signature, now, looks=0, changed=changed, fidget=fidget)
+            seen = _Observation(
+                file.path, file.signature, now, looks=0, changed=changed, fidget=fidget
+            )
         seen.looks += 1
         seen.is_announced = file.is_announced
         return seen

@@ -70,10 +70,11 @@ async def _room(services: Services) -> int:
 
 
 def _settled(services: Services, *, most: int = _AT_ONCE) -> Sequence[Found]:
-    inbox = services.settings.inbox
+    inbox, settling = services.settings.inbox, services.settling
     found = look(services.folders.inbox, inbox.ignore, announced_by=inbox.announced_by)
     now = services.clock.monotonic()
-    settled = services.settling.observe(found, now, most=most)
+    with services.collector.kept_out(lambda: len(settling)):
+        settled = settling.observe(found, now, most=most)
     _say_what_waits(settled, now, services)
     return settled
 

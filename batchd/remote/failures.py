@@ -25,6 +25,7 @@ import httpx2
 import openai
 
 from batchd.core.errors import RemoteDenied, RemoteError, RemoteRefused, RemoteUnavailable
+from batchd.remote.translating import NO_ROOM, says_no_room
 
 #: What a call into the SDK can raise. It wraps most of httpx2's exceptions, but neither those of a
 #: streamed body nor these TLS failures, which anyio lets through (pydantic/httpx2#854).
@@ -57,9 +58,6 @@ NOT_YET_STATUSES = (425, 429)
 #: Time will help, but who knows: a server gave up waiting; somebody else holds the thing. The SDK
 #: repeats both. A 409 to a creation could even mean that an earlier one came through.
 UNCLEAR_STATUSES = (408, 409)
-
-#: The account's queue of tokens is full: nothing was created, and later there is room.
-NO_ROOM = "token_limit_exceeded"
 
 #: A shorter one is none: what people give a local server ("any") stands in ordinary words, too.
 SHORTEST_SECRET = 8
@@ -168,7 +166,7 @@ def _code(body: object) -> str | None:
     A queue that is full is no fault of the file, and Azure says so in a 400 (reference I), as the
     code or only somewhere in the text: whoever waits for room knows it by the code.
     """
-    if NO_ROOM in str(body):
+    if says_no_room(str(body)):
         return NO_ROOM
     code = body.get("code") if isinstance(body, Mapping) else None
     return None if code is None or code == "" else str(code)

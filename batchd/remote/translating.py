@@ -35,6 +35,9 @@ _THEIRS = {
     "pending": BatchStatus.VALIDATING,
     "succeeded": BatchStatus.COMPLETED,
 }
+#: The account's queue of tokens is full: nothing was executed, and later there is room.
+NO_ROOM = "token_limit_exceeded"
+_NO_ROOM = re.compile(r"token_limit_exceeded|enqueued token limit", re.IGNORECASE)  # reference B.3
 MILLISECONDS_FROM = 1e11  # as seconds this is the year 5138; as milliseconds 1973
 
 
@@ -100,6 +103,11 @@ def file_page_from(data: object) -> FilePage | None:
         return None
     entries, has_more = listed
     return FilePage(tuple(_file_from(entry) for entry in entries), has_more=has_more)
+
+
+def says_no_room(text: str) -> bool:
+    """Whether a refusal is one for room: some servers have no codes, or say it in the text only."""
+    return _NO_ROOM.search(text) is not None
 
 
 def status_from(raw: str) -> BatchStatus:
@@ -173,11 +181,14 @@ def _errors_from(value: object) -> list[BatchError]:
 
 
 def _error_from(item: object) -> BatchError:
+    code = NO_ROOM if says_no_room(str(item)) else None
     if not isinstance(item, Mapping):
-        return BatchError(code=None, message=str(item))
-    code, line = item.get("code"), whole(item.get("line"))
+        return BatchError(code=code, message=str(item))
+    if code is None and item.get("code") is not None:
+        code = str(item["code"])
+    line = whole(item.get("line"))
     return BatchError(
-        code=None if code is None else str(code),
+        code=code,
         message=str(item.get("message") or code or "no reason given"),
         param=_text(item, "param"),
         line=line,

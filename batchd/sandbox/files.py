@@ -51,7 +51,7 @@ class Shelf:
 
     def __init__(self, folder: Path, *, speed: float = 1.0) -> None:
         self.folder = folder
-        self._speed = speed  #: of the time after which files expire
+        self.speed = speed  #: of the time after which files expire
         self._files: dict[str, StoredFile] = {}
 
     def place(self, name: str) -> Path:
@@ -85,7 +85,7 @@ class Shelf:
 
     def _is_gone(self, file: StoredFile) -> bool:
         """An expired file is gone for everybody who asks, and nobody else could tell."""
-        if time.monotonic() - file.born >= file.lifetime / self._speed and not file.deleted:
+        if time.monotonic() - file.born >= file.lifetime / self.speed and not file.deleted:
             file.expired = True
             file.path.unlink(missing_ok=True)
         return file.deleted or file.expired

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from batchd.core.errors import RemoteUnavailable
-from batchd.core.model import Batch
+from batchd.core.limits import MAX_KEEP_SECONDS
+from batchd.core.model import Batch, BatchError
 from batchd.remote.api import Remote
 from batchd.remote.openai_batches import OpenAIBatches
 from batchd.sandbox.options import Options
@@ -121,6 +122,14 @@ class Provider(Protocol):
         """The id of a file with this content, whatever it is."""
         ...
 
+    def let_files_expire(self) -> None:
+        """So much time passes that every file that is there now has expired."""
+        ...
+
+    def leave_no_room(self) -> None:
+        """The account's queue holds ten tokens."""
+        ...
+
     def made(self) -> list[str]:
         """The ids of all batches that exist, oldest first."""
         ...
@@ -176,6 +185,14 @@ class FakeProvider:
     async def kept(self, content: bytes, tmp_path: Path) -> str:
         self.fake.files["file-kept"] = Kept("kept.jsonl", content)
         return "file-kept"
+
+    def let_files_expire(self) -> None:
+        self.clock.time += MAX_KEEP_SECONDS
+
+    def leave_no_room(self) -> None:
+        self.fake.fail_batches_with(
+            BatchError("token_limit_exceeded", "Enqueued. Limit: 10 enqueued tokens.")
+        )
 
     def made(self) -> list[str]:
         return [batch.id for batch in self.fake.batches]
@@ -255,6 +272,12 @@ class SandboxProvider:
         self.sandbox.set_faults(lenient_uploads=True)
         (tmp_path / "kept").write_bytes(content)
         return await self.remote.upload(tmp_path / "kept", name="kept.jsonl")
+
+    def let_files_expire(self) -> None:
+        self.sandbox.world.shelf.speed = 1e12
+
+    def leave_no_room(self) -> None:
+        self.sandbox.set_faults(enqueued_token_limit=10)
 
     def made(self) -> list[str]:
         return [batch["id"] for batch in self.sandbox.ledger()["batches"]]

@@ -453,6 +453,36 @@ async def test_the_files_of_a_batch_can_be_deleted(provider: Opened, tmp_path: P
         assert (await p.remote.retrieve_batch(batch.id)).status is BatchStatus.COMPLETED
 
 
+async def test_files_are_gone_when_their_time_is_over(provider: Opened, tmp_path: Path):
+    async with provider() as p:
+        batch = await ended(p, lines("a"), tmp_path)
+        output = batch.output_file_id or ""
+        assert await p.remote.file_exists(output)
+        p.let_files_expire()
+        assert not await p.remote.file_exists(output)
+        assert not await p.remote.delete_file(batch.input_file_id or "")
+        assert (await p.remote.list_files()).files == ()
+        with pytest.raises(RemoteRefused) as caught:
+            await p.remote.download(output, tmp_path / "out")
+        assert caught.value.status == 404
+
+
+async def test_a_full_queue_is_known_by_its_code(provider: Opened, tmp_path: Path):
+    """Whether the creation is refused, or the batch fails; nothing is executed either way."""
+    async with provider() as p:
+        p.leave_no_room()
+        file_id = await uploaded(p, lines("a", "b"), tmp_path)
+        try:
+            batch = await p.ended((await p.remote.create_batch(order(p, file_id))).id)
+        except RemoteRefused as refusal:
+            code, text = refusal.code, str(refusal)
+        else:
+            assert batch.status is BatchStatus.FAILED
+            ((code, text),) = {(error.code, error.message) for error in batch.errors}
+        assert code == "token_limit_exceeded"
+        assert "Limit: 10 enqueued tokens" in text
+
+
 # Files. ------------------------------------------------------------------------------------------
 
 

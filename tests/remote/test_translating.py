@@ -159,6 +159,18 @@ def test_metadata_is_text_or_nothing(raw, metadata):
     assert batch(metadata=raw).metadata == metadata
 
 
+FULL = "Enqueued token limit reached for m in organization o. Limit: 200,000 enqueued tokens."
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [FULL, [FULL], {"message": FULL}, {"code": "429", "message": "Failed: token_limit_exceeded"}],
+)
+def test_a_full_queue_has_its_code_even_where_only_the_text_says_so(raw):
+    (error,) = batch(errors=raw).errors
+    assert error.code == "token_limit_exceeded"
+
+
 def test_a_single_error_may_have_another_name():
     assert batch(errors=None, error="out of paper").errors == (BatchError(None, "out of paper"),)
 

@@ -14,7 +14,11 @@ from tests.houses import drop, live, open_services, request, requests, turn
 
 FOLDERS = 5  #: what `drop_all` becomes
 TWINS = ("a.jsonl", "again.jsonl")
-SETTINGS = {"batches": {"max_requests": 3}, "jobs": {"keep_days": 0.0001}}
+SETTINGS = {
+    "batches": {"max_requests": 3},
+    "jobs": {"keep_days": 0.0001},
+    "openai": {"delete_files": True},  # only what nobody needs any more, wherever it is killed
+}
 
 
 class World:

@@ -87,7 +87,7 @@ SWAPS = {
         near="os.rename",
     ),
     "a work folder is recorded as tidied before it is gone": Swap(
-        "stages/deliver.py",
+        "stages/tidy.py",
         """    await in_thread(services.work.remove, job.id)
     await services.ledger.record(JobTidied(job=job.id), at=services.clock.now())
 """,

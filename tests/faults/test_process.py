@@ -105,7 +105,7 @@ def _loud() -> dict[str, object]:
 
 @pytest.mark.processes
 def test_sigterm_during_an_upload_to_a_stalled_provider_ends_in_time(processes, tmp_path):
-    """F81: the call in flight is given its grace, and not a second more; a second one insists."""
+    """F81: 100 MB; they are given their grace, and not a second more; a second signal insists."""
     root = tmp_path / "root"
     sandbox = processes.sandbox(http=[{"route": UPLOAD, "delay_seconds": 60}])
     daemon = _uploading(processes, root, sandbox, daemon__grace_seconds=1)
@@ -125,7 +125,7 @@ def _uploading(processes: Processes, root: Path, sandbox: Sandbox, **settings: o
     before = sandbox.calls(UPLOAD)
     daemon = processes.daemon(root, sandbox, **settings)
     if not before:
-        drop(root, "a.jsonl", requests(200, text=LONG_TEXT))
+        drop(root, "a.jsonl", requests(5000, text=LONG_TEXT))  # 100 MB
     processes.wait(lambda: sandbox.calls(UPLOAD) > before, what="an upload under way")
     return daemon
 

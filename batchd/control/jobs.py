@@ -19,6 +19,7 @@ from batchd.spool.bulletin import reason_in
 ORDER = (
     ReasonCode.DOUBT_UNSETTLED,
     ReasonCode.BATCH_VANISHED,
+    ReasonCode.ANSWERS_MISSING,
     ReasonCode.DENIED,
     ReasonCode.NO_ROOM,
     ReasonCode.PROVIDER_UNAVAILABLE,

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
+from batchd.core.limits import canonical
 from batchd.core.usage import Usage, read_usage
 
 _NULL = Raw(b"null")
@@ -106,19 +106,14 @@ _decode_response = msgspec.json.Decoder(_Response | None, strict=False).decode
 _decode_error = msgspec.json.Decoder(_Error | str).decode
 _decode_head = msgspec.json.Decoder(_Head).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
-_SHAPES: dict[str, type[_Head]] = {
-    "/completions": _Choices,  # of a chat, too
-    "/responses": _Responses,
-    "/embeddings": _Embeddings,
-    "/moderations": _Results,
+_SHAPES = {
+    "/v1/chat/completions": _Choices,
+    "/v1/completions": _Choices,
+    "/v1/responses": _Responses,
+    "/v1/embeddings": _Embeddings,
+    "/v1/moderations": _Results,
 }
-
-
-@cache
-def _decoder_of(endpoint: str) -> Callable[[bytes], _Head]:
-    """Others write `/chat/completions` or `/v4/chat/completions`: the end says which it is."""
-    known = (shape for end, shape in _SHAPES.items() if endpoint.rstrip("/").endswith(end))
-    return msgspec.json.Decoder(next(known, _Head)).decode
+_decoders = {url: msgspec.json.Decoder(shape).decode for url, shape in _SHAPES.items()}
 
 
 class Soft(StrEnum):
@@ -240,7 +235,7 @@ class _Content(NamedTuple):
 def _success(
     custom_id: str, status: int, body: bytes, endpoint: str, *, truncated_fails: bool
 ) -> Answer:
-    shape = _shape(body, _decoder_of(endpoint))
+    shape = _shape(body, _decoders.get(canonical(endpoint), _decode_head))
     content = _content(shape, body)
     failure = _said(shape.error) or content.failure
     if failure is None and truncated_fails and content.soft is Soft.TRUNCATED:

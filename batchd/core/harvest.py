@@ -16,7 +16,7 @@ import msgspec
 from batchd.core.answers import Answer, read_answer
 from batchd.core.index import AnswerIndex, Source
 from batchd.core.rows import RowSet
-from batchd.core.usage import Charge, ModelUsage, Usage
+from batchd.core.usage import UNKNOWN, Charge, ModelUsage, Usage
 from batchd.core.verdicts import Fate, Verdict, fate_of, judge
 
 Price = Callable[[str | None, Usage], Charge]
@@ -72,6 +72,18 @@ class Harvest:
         self._uncounted: set[int] = set()
         self._usage: dict[str, ModelUsage] = {}
         self._oddities: Counter[str] = Counter()
+
+    @classmethod
+    def again(cls, ids: Mapping[str, int], *, endpoint: str) -> Harvest:
+        """Make one that only finds out where answers lie; what they meant is recorded already."""
+        never = array("H", bytes(2 * (max(ids.values()) + 1)))
+        return cls(
+            ids,
+            endpoint=endpoint,
+            attempts_before=never,
+            max_attempts=1,
+            price=lambda model, usage: UNKNOWN,
+        )
 
     def take(self, source: Source, offset: int, line: bytes, *, executed: bool = True) -> None:
         """Take one line. `executed=False`: its request surely did not run, whatever it says."""

@@ -88,6 +88,7 @@ class ReasonCode(StrEnum):
     STUCK = "stuck"  #: far longer at the provider than is usual; never given up
     DOUBT_UNSETTLED = "doubt-unsettled"  #: the provider cannot say, and a guess could pay twice
     BATCH_VANISHED = "batch-vanished"  #: a 404 alone ends nothing
+    ANSWERS_MISSING = "answers-missing"  #: the batch has ended, and its files are not found
     INPUT_CHANGED = "input-changed"  #: what was checked is not what lies there
     INPUT_MISSING = "input-missing"  #: somebody took it out of var/work
 
@@ -215,6 +216,9 @@ TOLD: Mapping[ReasonCode, Told] = {
         " look for it there, for sending it again could pay twice"),
     _C.BATCH_VANISHED: Told(_HELD, "the provider says there is no batch {batch} ({text}); is this"
         " the key of its project? It is asked again {again_seconds}", "openai.api_key_file"),
+    _C.ANSWERS_MISSING: Told(_HELD, "the provider does not find the answers of batch {batch}"
+        " ({text}); is this the key of its project? It is asked again {again_seconds}, and they are"
+        " given up as lost after a day", "openai.api_key_file"),
     _C.INPUT_CHANGED: Told(_HELD, "its file was changed in var/work after it had been checked; put"
         " back what was dropped"),
     _C.INPUT_MISSING: Told(_HELD, "its file is gone from var/work/{job}/in; put it back"),

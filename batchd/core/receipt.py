@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from batchd.core.answers import Answer, Soft
-from batchd.core.model import JobState
+from batchd.core.model import CancelWhy, JobState
 from batchd.core.names import printable, shown
 from batchd.core.rendering import SCHEMA
 from batchd.core.subjects import Job, Shard
@@ -108,8 +108,9 @@ def receipt(
         "file": shown(job.name),
         "sha256": job.sha256,
         "task": job.task or None,
-        "outcome": "rejected" if rejected else account.outcome,
+        "outcome": "rejected" if rejected else _outcome(job, account),
         "reason": job.reason,
+        "cancelled": _cancelled(job),
         "joined": job.joined,
         "requests": requests,
         "rounds": max((shard.round for shard in shards), default=0),
@@ -123,6 +124,23 @@ def receipt(
         "times": _times(job, shards, now),
         "files": [{"name": f.name, "bytes": f.size, "sha256": f.sha256} for f in files],
     }
+
+
+def _outcome(job: Job, account: Account) -> str:
+    """A job that was cancelled says so, with whatever answers it has.
+
+    One whose model answers no batch was cut short by us: its requests failed, and that it says.
+    """
+    is_cut_short = job.cancelled_at is not None and job.cancel_why is not CancelWhy.UNUSABLE_MODEL
+    whole = account.outcome
+    return "cancelled" if is_cut_short and whole != "completed" else whole
+
+
+def _cancelled(job: Job) -> dict[str, Any] | None:
+    if job.cancelled_at is None:
+        return None
+    why = str(job.cancel_why) if job.cancel_why else None
+    return {"at": rfc3339(job.cancelled_at), "why": why, "text": job.cancel_text}
 
 
 def _batch(shard: Shard) -> dict[str, Any]:
@@ -201,6 +219,7 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
         ("file", receipt["file"]),
         ("job", receipt["job"]),
         ("outcome", receipt["outcome"]),
+        *_cancelled_in_words(receipt["cancelled"]),
         ("requests", _requests_in_words(requests)),
         ("took", f"{_duration(times['seconds'])} ({times['claimed']} to {times['delivered']})"),
         ("tokens", _tokens_in_words(receipt["usage"])),
@@ -219,6 +238,21 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:
     return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+_WHY = {
+    CancelWhy.ASKED: "somebody asked for it",
+    CancelWhy.DEADLINE: "it was older than jobs.deadline_hours",
+    CancelWhy.UNUSABLE_MODEL: "its model answers no batch requests",
+}
+
+
+def _cancelled_in_words(cancelled: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if not cancelled:
+        return []
+    why = _WHY.get(cancelled["why"], cancelled["why"] or "")
+    said = f" ({printable(cancelled['text'])})" if cancelled["text"] else ""
+    return [("cancelled", f"{cancelled['at']}: {why}{said}")]
 
 
 def _requests_in_words(requests: Mapping[str, int]) -> str:

@@ -6,9 +6,15 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
+from batchd.core.model import BatchStatus
 from batchd.core.rows import RowSet, RowSetBuilder
-from batchd.core.subjects import Shard
+from batchd.core.subjects import Job, Shard
 from batchd.core.verdicts import room_told
+
+
+def is_final(job: Job) -> bool:
+    """Whether a job gets no further round: what is not answered by now is given up."""
+    return job.cancelled_at is not None
 
 
 def left_to_try(shards: Iterable[Shard], current: int) -> RowSet:
@@ -42,6 +48,21 @@ def room_learned(shards: Iterable[Shard], current: int) -> dict[str, int]:
             most = max(min(told, shard.tokens // 2), 1)
             room[shard.model] = min(room.get(shard.model, most), most)
     return room
+
+
+def size_learned(shards: Iterable[Shard], current: int) -> dict[str, int]:
+    """Return, by model, how many requests a shard of the next round may have.
+
+    Learned from batches of this round that expired: half of what such a one had, or as many as it
+    managed, where that is more. What the provider had no time for once it may have none for again.
+    """
+    sizes: dict[str, int] = {}
+    for shard in shards:
+        if shard.round == current and shard.status is BatchStatus.EXPIRED and shard.again:
+            managed = shard.requests - len(shard.again)
+            most = max(shard.requests // 2, managed, 1)
+            sizes[shard.model] = min(sizes.get(shard.model, most), most)
+    return sizes
 
 
 def attempts_before(shard: Shard, shards: Sequence[Shard]) -> array[int]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from batchd.core.answers import Answer
-from batchd.core.model import BatchError, BatchStatus
+from batchd.core.model import BatchError
 
 
 class Verdict(StrEnum):
@@ -182,18 +182,6 @@ def fate_of(answer: Answer) -> Fate:
     if answer.code in _NEVER_EXECUTED:
         return Fate.CANCELLED
     return Fate.EXPIRED if answer.code == EXPIRED_CODE else Fate.FAILED
-
-
-def missing_answer(custom_id: str, status: BatchStatus) -> Answer:
-    """What stands for a request that no file of its ended batch mentions."""
-    match status:
-        case BatchStatus.EXPIRED:
-            code, why = EXPIRED_CODE, "the batch expired before this request was executed"
-        case BatchStatus.CANCELLED:
-            code, why = CANCELLED_CODE, "the batch was cancelled before this request was executed"
-        case _:
-            code, why = MISSING_CODE, "the batch ended and no file of it answers this request"
-    return Answer(custom_id, code=code, message=why)
 
 
 class Failure(StrEnum):

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.core.index import AnswerIndex, Source
@@ -14,15 +15,16 @@ from batchd.core.subjects import Shard
 from batchd.spool.work import Work
 
 _MOST_OPEN = 16  #: files at once; a job of a thousand shards has two thousand, a process far fewer
-_KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
+KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
 
 
 class AnswersGone(BatchdError):
     """Somebody took kept answers out of var/work; they can be brought again."""
 
-    def __init__(self, message: str, shard: Shard) -> None:
+    def __init__(self, message: str, shard: Shard, file: Path | None = None) -> None:
         super().__init__(message)
         self.shard = shard
+        self.file = file  #: it is there, and shorter than it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ class KeptAnswers:
     def _check(self, shard: Shard, ends: Mapping[Source, int]) -> None:
         """Whether the files are there as far as the index reaches."""
         for source, end in ends.items():
-            path = self._work.answers(shard.job, shard.id, _KINDS[source])
+            path = self._work.answers(shard.job, shard.id, KINDS[source])
             if end and (not path.exists() or path.stat().st_size < end):
-                raise AnswersGone(f"{path.name} is gone from var/work, or cut", shard)
+                raise AnswersGone(f"{path.name} is gone from var/work, or cut", shard, path)
 
     def of(self, row: int) -> Kept:
         """Return a row's last line. Raises `BrokenInvariant` when there is none."""
@@ -93,7 +95,7 @@ class KeptAnswers:
             # The one opened first: rows come in order, so it is the likeliest to be done with.
             os.close(self._files.pop(next(iter(self._files))))
         shard = self._shards[number]
-        path = self._work.answers(shard.job, shard.id, _KINDS[source])
+        path = self._work.answers(shard.job, shard.id, KINDS[source])
         self._files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return self._files[key]
 

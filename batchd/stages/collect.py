@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-import msgspec
 import structlog
 
-from batchd.core.errors import RemoteRefused, RemoteUnavailable
-from batchd.core.events import ShardCollected, ShardReplaced
+from batchd.core.errors import RemoteRefused
+from batchd.core.events import ShardCollected, ShardReplaced, ShardWaits
 from batchd.core.harvest import Harvest, Tally
-from batchd.core.index import Source
-from batchd.core.model import BatchError, BatchStatus, ShardState
+from batchd.core.model import BatchStatus, ShardState
 from batchd.core.names import shown
-from batchd.core.pacing import backoff
-from batchd.core.reading import custom_id_of
+from batchd.core.notes import notes_for
+from batchd.core.pacing import backoff, poll_interval
 from batchd.core.reasons import ReasonCode
-from batchd.core.rounds import attempts_before
+from batchd.core.rounds import attempts_before, is_final
 from batchd.core.subjects import Job, Shard
-from batchd.core.verdicts import (
-    NOT_EXECUTED_CODE,
-    Course,
-    Failure,
-    judge_failed_batch,
-    missing_answer,
-    room_told,
-    rule_for,
-)
+from batchd.core.verdicts import Failure, judge_failed_batch, room_told
+from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
-from batchd.spool.placing import (
-    PART,
-    make_folder,
-    place,
-    placed,
-    remove_file,
-    remove_folder,
-    sync_folder,
-)
+from batchd.spool.harvesting import bring_in, ids_of
+from batchd.spool.placing import make_folder, place, remove_folder
 from batchd.spool.regaining import NotTheSame, Uploaded, regain
-from batchd.spool.work import rows_of
 
 log = structlog.get_logger()
 
@@ -53,6 +35,8 @@ _ROOM_TRIES = 6  #: as if it had been refused so often before: waits a minute, t
 _ALONE_TRIES = 4  #: refusals for room with nothing of ours in the queue: it is the shard
 _UNSEEN_TRIES = 10  #: batches that may fail for a file that the provider doesn't find
 _UPLOAD_AGAIN_EVERY = 3  #: of these, with the same file
+_GONE_SECONDS = 86_400.0  #: a file that is not found for a whole day of asking does not come back
+_GONE_LOOK_SECONDS = 3_600.0  #: how often it is asked for in the end
 
 
 async def run_once(services: Services) -> int:
@@ -80,11 +64,16 @@ async def next_look(services: Services) -> float | None:
 async def _collect(shard: Shard, services: Services) -> None:
     if await services.ledger.shard(shard.id) != shard:
         return  # listed before its own earlier turn had ended
-    if shard.status is BatchStatus.FAILED and await _replaced(shard, services):
-        return
-    await _fetch(shard, services)
     job = await services.ledger.job(shard.job)
-    tally = await _judged(shard, job, services)
+    may_be_replaced = shard.status is BatchStatus.FAILED and not is_final(job)
+    if may_be_replaced and await _replaced(shard, services):
+        return
+    gone = await fetch(shard, services)
+    if gone and await _waits_for_a_file(shard, gone, services):
+        return
+    tally = await _judged(shard, job, services, lost=gone is not None)
+    if gone:
+        log.warning("answers.lost", job=shard.job, shard=shard.id, text=str(gone), **tally.oddities)
     # Kept before recorded: a crash between the two keeps twice, and loses nothing.
     collected = ShardCollected(
         shard=shard.id,
@@ -175,43 +164,75 @@ def _replaced_by(heir: Shard, other: Shard) -> bool:
     return other.number < heir.number and (other.round, other.rows) == (heir.round, heir.rows)
 
 
-async def _fetch(shard: Shard, services: Services) -> None:
-    """Bring the batch's files here, whole; a file that lies here already is whole."""
-    for kind, file_id in (("output", shard.output_file), ("error", shard.error_file)):
-        path = services.work.answers(shard.job, shard.id, kind)
-        if file_id is None or path.exists():  # one stat
-            continue
-        await in_thread(make_folder, path.parent)
-        part = path.with_name(path.name + PART)
-        length = await services.remote.download(file_id, part)
-        await in_thread(_keep, part, path, length)
-        log.info("answers.fetched", job=shard.job, shard=shard.id, kind=kind, bytes=length)
+async def _waits_for_a_file(shard: Shard, gone: RemoteRefused, services: Services) -> bool:
+    """Whether a file that the provider does not find may still come; then it is asked for again.
+
+    Counted are the waits, not the time between two dates: a clock may be set. And a key of another
+    project finds no file at all: as long as it does not find the batch either, nothing is lost.
+    """
+    waited = await _has_waited(shard, services)
+    left = _GONE_SECONDS - waited
+    if left < 1 and await _is_known(shard, services):
+        return False
+    shortest = services.settings.batches.poll_min_seconds
+    seconds = poll_interval(waited, shortest=shortest, longest=_GONE_LOOK_SECONDS, jitter=0.5)
+    if left >= 1:
+        seconds = min(seconds, left)
+    now = services.clock.now()
+    reason, text = ReasonCode.ANSWERS_MISSING, str(gone)
+    waits = ShardWaits(shard=shard.id, reason=reason, text=text, due_at=now + seconds)
+    await services.ledger.record(waits, at=now)
+    log.warning(
+        "answers.missing",
+        job=shard.job,
+        shard=shard.id,
+        batch=shard.batch,
+        reason=reason,
+        text=text,
+        again_in_seconds=round(seconds, 1),
+    )
+    return True
 
 
-def _keep(part: Path, path: Path, length: int) -> None:
-    if part.stat().st_size != length:
-        raise RemoteUnavailable(f"{path.name} came short", may_have_happened=False)
-    part.replace(path)
-    sync_folder(path.parent)
+async def _has_waited(shard: Shard, services: Services) -> float:
+    history = await services.ledger.history_of(shard.job)
+    waits = (
+        entry["facts"]["due_at"] - entry["at"]
+        for entry in history
+        if entry["shard"] == shard.id and entry["facts"].get("reason") == ReasonCode.ANSWERS_MISSING
+    )
+    return sum(waits, 0.0)
 
 
-async def _judged(shard: Shard, job: Job, services: Services) -> Tally:
+async def _is_known(shard: Shard, services: Services) -> bool:
+    try:
+        await services.remote.retrieve_batch(shard.batch or "")
+    except RemoteRefused:
+        return False
+    return True
+
+
+async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> Tally:
     shards = await services.ledger.shards_of(job.id)
     if await in_thread(services.work.input, job.id) is None:
         await _regain_input(job, shards, services, scratch=shard.id)
     # Another file's ids would make every answer a stranger's, and buy them all again.
     dropped = await in_thread(services.work.unchanged_input, job, pause=pause)
     before = await in_thread(attempts_before, shard, shards)
-    ids = await in_thread(_ids, shard, dropped)
+    ids = await in_thread(ids_of, shard, dropped, pause=pause)
+    retries = services.settings.retries
     harvest = Harvest(
         ids,
         endpoint=shard.endpoint,
         attempts_before=before,
-        max_attempts=services.settings.retries.max_attempts,
+        max_attempts=retries.max_attempts,
         price=partial(services.prices.charge, asked=shard.model),
-        truncated_fails=services.settings.retries.on_truncated == "fail",
+        truncated_fails=retries.on_truncated == "fail",
+        final=is_final(job),
     )
-    return await in_thread(_harvest, shard, harvest, services)
+    notes = notes_for(shard, lost=lost, final=is_final(job))
+    await in_thread(bring_in, services.work, shard, harvest, notes, pause=pause)
+    return harvest.tally()
 
 
 async def _regain_input(
@@ -236,96 +257,3 @@ async def _regain_input(
 
 
 _REGAINED = "it was gone from var/work, and is put together again from what had been uploaded"
-
-
-def _ids(shard: Shard, dropped: Path) -> dict[str, int]:
-    return {custom_id_of(line): row for row, line in rows_of(dropped, shard.rows, pause=pause)}
-
-
-def _harvest(shard: Shard, harvest: Harvest, services: Services) -> Tally:
-    def path(kind: str) -> Path:
-        return services.work.answers(shard.job, shard.id, kind)
-
-    for source, kind in ((Source.OUTPUT, "output"), (Source.ERROR, "error")):
-        if path(kind).exists():
-            for offset, line in _lines(path(kind)):
-                harvest.take(source, offset, line)
-    make_folder(path("notes").parent)
-    _note_the_rest(shard, harvest, path("notes"))
-    place(path("index"), harvest.index().encode())
-    return harvest.tally()
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the non-blank lines of an answer file and where they begin, memory flat."""
-    offset = 0
-    with path.open("rb", buffering=1 << 20) as file:
-        for number, raw in enumerate(file):
-            if number % 512 == 0:
-                pause()
-            line = raw.rstrip()
-            if line:
-                yield offset, line
-            offset += len(raw)
-
-
-def _note_the_rest(shard: Shard, harvest: Harvest, path: Path) -> None:
-    """Write batchd's own word for every request that the provider's files don't mention."""
-    rest = list(harvest.missing())
-    if not rest:
-        remove_file(path)
-        return
-    word, executed = _words_for(shard)
-    offset = 0
-    with placed(path) as file:
-        for position, (custom_id, row) in enumerate(rest):
-            line = _note(custom_id, word(custom_id, row))
-            file.write(line + b"\n")
-            harvest.take(Source.NOTES, offset, line, executed=executed)
-            offset += len(line) + 1
-            if position % 512 == 0:
-                pause()
-    # One that failed never began, and one that was cancelled need not name what it left.
-    if shard.status not in (BatchStatus.FAILED, BatchStatus.CANCELLED):
-        harvest.count("missing_answers", len(rest))
-
-
-_Word = Callable[[str, int], BatchError]
-
-
-def _words_for(shard: Shard) -> tuple[_Word, bool]:
-    """What is said of a request without an answer, and whether it counts as an attempt."""
-    if shard.status is not BatchStatus.FAILED:
-        return _words_for_missing(shard.status or BatchStatus.UNKNOWN), True
-    if named := _named_rows(shard):
-        return _words_for_bad_lines(named), False
-    first = shard.errors[0] if shard.errors else BatchError(None, "the batch failed without reason")
-    # A reason that may pass is counted, or it would be tried for ever.
-    return lambda custom_id, row: first, rule_for(first.code).course is Course.PASSES
-
-
-def _words_for_missing(status: BatchStatus) -> _Word:
-    def word(custom_id: str, row: int) -> BatchError:
-        answer = missing_answer(custom_id, status)
-        return BatchError(answer.code, answer.message or "")
-
-    return word
-
-
-def _words_for_bad_lines(named: Mapping[int, BatchError]) -> _Word:
-    spared = BatchError(NOT_EXECUTED_CODE, "another line of its batch was refused")
-    return lambda custom_id, row: named.get(row, spared)
-
-
-def _named_rows(shard: Shard) -> dict[int, BatchError]:
-    """Turn line numbers of the uploaded file into rows of the dropped one."""
-    if judge_failed_batch(shard.errors) is not Failure.BAD_LINES:
-        return {}
-    lines = {error.line: error for error in shard.errors}
-    return {row: lines[n] for n, row in enumerate(shard.rows, start=1) if n in lines}
-
-
-def _note(custom_id: str, error: BatchError) -> bytes:
-    body = {"code": error.code or "batch_failed", "message": error.message}
-    line = {"id": None, "custom_id": custom_id, "response": None, "error": body}
-    return msgspec.json.encode(line)

@@ -12,17 +12,21 @@ import structlog
 from batchd.core.answers import read_answer
 from batchd.core.asked import asked_for_json
 from batchd.core.events import JobDelivered, PublishStarted
+from batchd.core.harvest import Harvest
 from batchd.core.model import JobState
 from batchd.core.names import folder_name, shown
+from batchd.core.notes import LOST_ODDITY, notes_for
 from batchd.core.receipt import ENDINGS, Account, DeliveredFile, receipt, receipt_as_text
 from batchd.core.rendering import error_line, problems_as_text, result_line
-from batchd.core.rounds import all_rows, executions
+from batchd.core.rounds import all_rows, executions, is_final
 from batchd.core.subjects import Job, Shard
+from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
 from batchd.runtime.threads import finish_undisturbed, in_thread, pause
 from batchd.spool.filling import Filling, filled
-from batchd.spool.kept import KeptAnswers, kept_answers
-from batchd.spool.placing import place
+from batchd.spool.harvesting import bring_in, ids_of
+from batchd.spool.kept import AnswersGone, KeptAnswers, kept_answers
+from batchd.spool.placing import place, remove_file
 from batchd.spool.work import rows_of
 
 log = structlog.get_logger()
@@ -56,9 +60,7 @@ async def _deliver(listed: Job, services: Services) -> None:
 
 async def _prepare(job: Job, services: Services) -> Job:
     """Build the folder under its dot-name, whole, and only then say so."""
-    # A job that joined another has its answers: they lie in the other's folder.
-    shards = await services.ledger.shards_of(job.joined or job.id)
-    built = await in_thread(_build, job, shards, services)
+    built = await _built(job, services)
     started = PublishStarted(
         job=job.id, folder=built.folder, outcome=built.outcome, summary=built.summary
     )
@@ -72,8 +74,7 @@ async def _publish(job: Job, services: Services) -> None:
     if dropped is not None and not await in_thread(services.outbox.draft(job.id).is_dir):
         # The dropped file goes into the draft before it appears: so it never did, and somebody
         # who cleans up what begins with a dot has removed it.
-        shards = await services.ledger.shards_of(job.joined or job.id)
-        await in_thread(_build, job, shards, services)
+        await _built(job, services)
     # One way in both cases: the draft is there and appears now, or it had appeared already.
     leaving = await in_thread(services.work.leaving, job.id)
     await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
@@ -95,6 +96,48 @@ class _Built:
     folder: str
     outcome: str
     summary: dict[str, Any]
+
+
+async def _built(job: Job, services: Services) -> _Built:
+    """Build the folder. Answers that somebody took out of var/work are brought again."""
+    # A job that joined another has its answers: they lie in the other's folder.
+    shards = await services.ledger.shards_of(job.joined or job.id)
+    for _ in shards:
+        try:
+            return await in_thread(_build, job, shards, services)
+        except AnswersGone as gone:
+            log.warning("answers.gone", job=job.id, shard=gone.shard.id, text=str(gone))
+            if gone.file:
+                await in_thread(remove_file, gone.file)
+            await _bring_again(gone.shard, job, services)
+    return await in_thread(_build, job, shards, services)
+
+
+async def _bring_again(shard: Shard, job: Job, services: Services) -> None:
+    """Fetch what is missing, and find every answer in it again.
+
+    What became of its requests is recorded and stays; this is only where their answers lie.
+    """
+    if await _found_again(shard, job, services) < shard.kept:
+        # The index was gone and the answers were cut. The whole of them is at the provider.
+        output = services.work.answers(shard.job, shard.id, "output")
+        await in_thread(remove_file, output)
+        await _found_again(shard, job, services)
+
+
+async def _found_again(shard: Shard, job: Job, services: Services) -> int:
+    was_lost = LOST_ODDITY in shard.oddities
+    gone = await fetch(shard, services)
+    if gone and not was_lost:
+        raise gone
+    # By the job's own copy: that of the one it joined may have been delivered.
+    dropped = await in_thread(services.work.unchanged_input, job, pause=pause)
+    ids = await in_thread(ids_of, shard, dropped, pause=pause)
+    harvest = Harvest.again(ids, endpoint=shard.endpoint)
+    owner = await services.ledger.job(shard.job)
+    notes = notes_for(shard, lost=was_lost, final=is_final(owner))
+    await in_thread(bring_in, services.work, shard, harvest, notes, pause=pause)
+    return harvest.tally().kept
 
 
 def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:

@@ -13,7 +13,7 @@ from batchd.core.events import JobPlanned, JobRejected, RoundPlanned
 from batchd.core.model import JobState
 from batchd.core.reading import Request, RequestReader
 from batchd.core.rendering import problems_as_dict
-from batchd.core.rounds import left_to_try, room_learned
+from batchd.core.rounds import left_to_try, room_learned, size_learned
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardPlan
 from batchd.core.subjects import Job, Shard
@@ -129,12 +129,18 @@ def _next_round(job: Job, shards: Sequence[Shard], services: Services) -> tuple[
     path = services.work.unchanged_input(job, pause=pause)
     limits = limits_of(services.settings)
     room = {**limits.enqueued_tokens, **room_learned(shards, job.round)}
-    sharder = Sharder(replace(limits, enqueued_tokens=room))
+    sizes = size_learned(shards, job.round)
+    sharders: dict[str, Sharder] = {}
     rules = rules_of(services.settings, count=services.count_tokens)
     reader = RequestReader(replace(rules, max_line_bytes=1 << 40, max_bytes=1 << 40))
     for row, request in _requests(path, left_to_try(shards, job.round), reader):
-        sharder.add(row, request)
-    return _priced(sharder.finish(), services)
+        if request.model not in sharders:
+            most = min(limits.max_requests, sizes.get(request.model, limits.max_requests))
+            less = replace(limits, enqueued_tokens=room, max_requests=most)
+            sharders[request.model] = Sharder(less)
+        sharders[request.model].add(row, request)
+    plans = [plan for sharder in sharders.values() for plan in sharder.finish()]
+    return _priced(tuple(sorted(plans, key=lambda plan: plan.rows.ranges[0])), services)
 
 
 def _requests(path: Path, rows: RowSet, reader: RequestReader) -> Iterator[tuple[int, Request]]:

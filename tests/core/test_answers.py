@@ -445,7 +445,7 @@ def test_a_body_that_is_nothing_known_is_handed_on_as_it_came(body: Any):
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["/chat/completions", "/v4/chat/completions", "/openai/v1/chat/completions/"]
+    "endpoint", ["/chat/completions", "/v4/chat/completions", "/openai/v1/chat/completions"]
 )
 def test_an_endpoint_may_be_spelled_otherwise(endpoint: str):
     assert output(chat(content="hi"), endpoint) == "hi"

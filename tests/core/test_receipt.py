@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from batchd.core.answers import Answer, Soft
-from batchd.core.model import BatchStatus, Counts, JobState, ShardState
+from batchd.core.model import BatchStatus, CancelWhy, Counts, JobState, ShardState
 from batchd.core.receipt import Account, DeliveredFile, receipt, receipt_as_text, rfc3339
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job, Shard
@@ -107,6 +107,35 @@ def test_failures_are_told_by_code_with_their_first_lines():
     errors = account(*["rare"], *["odd"] * 8, None).errors
     assert list(errors) == ["odd", "rare"]
     assert errors["odd"] == {"count": 8, "first_lines": [2, 3, 4, 5, 6], "message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("codes", "why", "outcome"),
+    [
+        ([None, "batch_cancelled"], CancelWhy.ASKED, "cancelled"),
+        ([None, "rate_limit_exceeded"], CancelWhy.DEADLINE, "cancelled"),
+        (["odd", "batch_cancelled"], CancelWhy.ASKED, "cancelled"),
+        ([None, None], CancelWhy.ASKED, "completed"),
+        (["model_not_found", None], CancelWhy.UNUSABLE_MODEL, "partial"),
+        (["model_not_found"], CancelWhy.UNUSABLE_MODEL, "failed"),
+    ],
+)
+def test_a_job_that_was_cancelled_says_so_whatever_answers_it_has(
+    codes: list[str | None], why: CancelWhy, outcome: str
+):
+    job = replace(JOB, cancelled_at=1_795_000_050.0, cancel_why=why, cancel_text="by anna")
+    made = receipt_of(account(*codes), SHARD, job=job)
+    assert made["outcome"] == outcome
+    at = "2026-11-18T11:07:30.000Z"
+    assert made["cancelled"] == {"at": at, "why": str(why), "text": "by anna"}
+    assert f"cancelled {at}: " in receipt_as_text(made)
+    assert "(by anna)" in receipt_as_text(made)
+
+
+def test_a_job_that_was_not_cancelled_says_nothing_of_it():
+    made = receipt_of(account(None), SHARD)
+    assert made["cancelled"] is None
+    assert "cancelled" not in receipt_as_text(made)
 
 
 def test_answers_that_are_not_plain_ones_are_counted_whether_they_failed_or_not():

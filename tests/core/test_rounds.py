@@ -2,10 +2,20 @@
 
 from dataclasses import replace
 
-from batchd.core.model import Counts, ShardState
-from batchd.core.rounds import all_rows, attempts_before, executions, left_to_try
+import pytest
+
+from batchd.core.model import BatchStatus, Counts, ShardState
+from batchd.core.rounds import (
+    all_rows,
+    attempts_before,
+    executions,
+    is_final,
+    left_to_try,
+    size_learned,
+)
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Shard
+from tests.core.test_receipt import JOB
 
 PLANNED = Shard(
     id="0aaaaa-1",
@@ -92,3 +102,38 @@ def test_a_replaced_shard_counts_no_attempt_for_its_heir():
 def test_all_rows_are_those_of_every_round_once():
     assert all_rows([FIRST, SECOND, THIRD]) == RowSet.of(range(1, 9))
     assert all_rows([]) == RowSet()
+
+
+def expired(number: int, requests: int, left: int, *, generation: int = 1, model: str = "m"):
+    rows = range(1, requests + 1)
+    one = shard(number, generation, rows, again=range(requests - left + 1, requests + 1))
+    return replace(one, status=BatchStatus.EXPIRED, requests=requests, model=model)
+
+
+@pytest.mark.parametrize(
+    ("requests", "left", "size"),
+    [(10, 10, 5), (10, 5, 5), (10, 4, 6), (10, 1, 9), (3, 3, 1), (2, 1, 1), (1, 1, 1)],
+)
+def test_what_expired_comes_back_half_as_large_or_as_large_as_it_managed(
+    requests: int, left: int, size: int
+):
+    assert size_learned([expired(1, requests, left)], 1) == {"m": size}
+
+
+def test_sizes_are_learned_by_model_in_this_round_from_what_expired_and_is_left():
+    shards = [
+        expired(1, 10, 10),
+        expired(2, 8, 8),
+        expired(3, 4, 4, model="n"),
+        expired(4, 2, 2, generation=2),
+        expired(5, 4, 0),  # no attempt is left for any of it
+        replace(expired(6, 2, 2), status=BatchStatus.COMPLETED),
+    ]
+    assert size_learned(shards, 1) == {"m": 4, "n": 2}
+    assert size_learned(shards, 2) == {"m": 1}
+    assert size_learned(shards, 3) == {}
+
+
+def test_a_job_that_was_cancelled_gets_no_further_round():
+    assert not is_final(JOB)
+    assert is_final(replace(JOB, cancelled_at=1.0))

@@ -3,7 +3,7 @@
 import pytest
 
 from batchd.core.answers import Answer
-from batchd.core.model import BatchError, BatchStatus
+from batchd.core.model import BatchError
 from batchd.core.verdicts import (
     BY_CODE,
     BY_STATUS,
@@ -13,7 +13,6 @@ from batchd.core.verdicts import (
     Verdict,
     judge,
     judge_failed_batch,
-    missing_answer,
 )
 
 
@@ -147,22 +146,6 @@ def test_what_surely_did_not_run_costs_no_attempt():
     assert again == Judgement(Verdict.AGAIN, Fate.CANCELLED, executed=False)
     given_up = judge(Answer("a", code="odd"), attempts_before=0, max_attempts=3, executed=False)
     assert given_up == Judgement(Verdict.GIVE_UP, Fate.FAILED, executed=False)
-
-
-@pytest.mark.parametrize(
-    ("status", "fate"),
-    [
-        (BatchStatus.EXPIRED, Fate.EXPIRED),
-        (BatchStatus.CANCELLED, Fate.CANCELLED),
-        (BatchStatus.COMPLETED, Fate.FAILED),
-        (BatchStatus.FAILED, Fate.FAILED),
-    ],
-)
-def test_a_missing_answer_says_why_it_is_missing(status: BatchStatus, fate: Fate):
-    answer = missing_answer("a", status)
-    assert answer.custom_id == "a"
-    assert answer.message
-    assert judged(answer, before=2).fate is fate
 
 
 NO_ROOM = BatchError("token_limit_exceeded", "Enqueued token limit reached for gpt-4o-mini")

@@ -10,6 +10,7 @@ import pytest
 from batchd.core.errors import RemoteRefused, RemoteUnavailable
 from batchd.core.model import BatchError, ShardState
 from batchd.remote.api import Remote
+from batchd.runtime.fetching import fetch
 from batchd.stages import collect, poll, submit
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
@@ -229,8 +230,8 @@ async def test_keeping_twice_writes_the_same_bytes(tmp_path):
     async with open_services(tmp_path) as services:
         shard = await ended(services, tmp_path)
         job = await services.ledger.job(shard.job)
-        await collect._fetch(shard, services)
-        first = await collect._judged(shard, job, services)
+        await fetch(shard, services)
+        first = await collect._judged(shard, job, services, lost=False)
         kept = services.work.answers(shard.job, shard.id, "index").read_bytes()
         await step(services, collect)
         assert services.work.answers(shard.job, shard.id, "index").read_bytes() == kept

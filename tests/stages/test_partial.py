@@ -24,7 +24,7 @@ from tests.houses import (
     requests,
     turn,
 )
-from tests.stages.steps import ended, step, until
+from tests.stages.steps import ended, opened, step, until
 
 DAY = 86_400.0
 
@@ -156,6 +156,21 @@ async def test_one_cancelled_before_it_began_has_nothing_and_says_so(tmp_path):
         folder, bill, _ = checked(tmp_path, "a", 2)
         assert bill["outcome"] == "cancelled"
         assert folder.name.endswith(".cancelled")
+
+
+async def test_a_batch_that_vanishes_is_held_and_delivered_once_it_is_found_again(tmp_path):
+    remote, clock = fake()
+    remote.batch_seconds = 1000.0
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        shard = await opened(services, tmp_path, lines=requests(3))
+        batch = remote._batches.pop(shard.batch)
+        await _pass(services, 2000)
+        shard = await services.ledger.shard(shard.id)
+        assert (shard.state, shard.reason) == (ShardState.OPEN, "batch-vanished")
+        remote._batches[shard.batch] = batch
+        await live(services, deliveries=1)
+        _, bill, _ = checked(tmp_path, "a", 3)
+        assert (bill["outcome"], len(remote.opened)) == ("completed", 1)
 
 
 async def test_a_cancelled_round_leaves_the_error_of_the_one_before(tmp_path):

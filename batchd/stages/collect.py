@@ -69,7 +69,7 @@ async def _collect(shard: Shard, services: Services) -> None:
     if may_be_replaced and await _replaced(shard, services):
         return
     gone = await fetch(shard, services)
-    if gone and await _waits_for_a_file(shard, gone, services):
+    if gone and await _waits_for_a_file(shard, gone, services, final=is_final(job)):
         return
     tally = await _judged(shard, job, services, lost=gone is not None)
     if gone:
@@ -164,15 +164,18 @@ def _replaced_by(heir: Shard, other: Shard) -> bool:
     return other.number < heir.number and (other.round, other.rows) == (heir.round, heir.rows)
 
 
-async def _waits_for_a_file(shard: Shard, gone: RemoteRefused, services: Services) -> bool:
+async def _waits_for_a_file(
+    shard: Shard, gone: RemoteRefused, services: Services, *, final: bool
+) -> bool:
     """Whether a file that the provider does not find may still come; then it is asked for again.
 
     Counted are the waits, not the time between two dates: a clock may be set. And a key of another
-    project finds no file at all: as long as it does not find the batch either, nothing is lost.
+    project finds no file at all: as long as it does not find the batch either, nothing is lost,
+    unless nobody wants it any more (`final`).
     """
     waited = await _has_waited(shard, services)
     left = _GONE_SECONDS - waited
-    if left < 1 and await _is_known(shard, services):
+    if left < 1 and (final or await _is_known(shard, services)):
         return False
     shortest = services.settings.batches.poll_min_seconds
     seconds = poll_interval(waited, shortest=shortest, longest=_GONE_LOOK_SECONDS, jitter=0.5)

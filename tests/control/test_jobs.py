@@ -129,6 +129,15 @@ def test_a_batch_that_vanished_holds_its_job_whatever_the_others_do():
     assert reason.facts["shards"] == {"uploading": 1, "batch-vanished": 1, "at-the-provider": 2}
 
 
+def test_answers_that_are_not_found_are_told_while_they_are_asked_for():
+    ended = replace(OPEN, state=ShardState.ENDED, reason="answers-missing", due_at=NOW + 60)
+    reason = reason_of_job(JOB, [Part(ended, "No such File")], room=room(), now=NOW)
+
+    assert (reason.code, reason.standing) == ("answers-missing", Standing.HELD)
+    assert "(No such File)" in reason.sentence
+    assert "given up as lost after a day" in reason.sentence
+
+
 def test_a_reason_of_another_version_gives_way_to_the_state():
     assert of_shard(replace(OPEN, reason="of-tomorrow")) == "at-the-provider"
 

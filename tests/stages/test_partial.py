@@ -353,6 +353,20 @@ async def test_a_key_that_finds_neither_file_nor_batch_loses_nothing(tmp_path):
         assert checked(tmp_path, "a", 3)[1]["outcome"] == "completed"
 
 
+async def test_a_cancelled_job_does_not_wait_for_another_key_for_ever(tmp_path):
+    remote, clock = fake()
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        shard = await ended(services, tmp_path, lines=requests(3))
+        remote.vanish(shard.batch)
+        remote.vanish(shard.output_file)
+        cancelled = JobCancelled(job=shard.job, why=CancelWhy.ASKED)
+        await services.ledger.record(cancelled, at=clock.now())
+        await _pass(services, DAY + 3600)
+        _, bill, _ = checked(tmp_path, "a", 3)
+        assert bill["outcome"] == "cancelled"
+        assert bill["errors"]["answers_lost"]["count"] == 3
+
+
 async def test_a_day_that_a_clock_was_set_forward_is_no_day_of_asking(tmp_path):
     remote, clock = fake()
     async with open_services(tmp_path, remote=remote, clock=clock) as services:

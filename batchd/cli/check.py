@@ -142,8 +142,13 @@ def _cost(cost: Charge) -> str:
     if cost.batch is None:
         return "unknown: not every model has a price ([prices] takes your own)"
     if cost.direct is None:
-        return f"{cost.batch:.4f} USD expected; what direct calls cost is not known"
-    return f"{cost.batch:.4f} USD expected; {cost.direct - cost.batch:.4f} less than direct calls"
+        return f"{_dollars(cost.batch)} USD expected; what direct calls cost is not known"
+    saving = _dollars(cost.direct - cost.batch)
+    return f"{_dollars(cost.batch)} USD expected; {saving} less than direct calls"
+
+
+def _dollars(cost: float) -> str:
+    return "under 0.0001" if 0 < cost < 0.0001 else f"{cost:,.4f}"
 
 
 def _repairs(found: Examined) -> Iterator[str]:

@@ -92,7 +92,7 @@ def check(path: Path, settings: Settings, *, prices: Prices, count: Count | None
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return Checked(path, Fate.UNREADABLE, trouble="it is not a file")
-        examined = examine(path, settings, pause=lambda: None, count=count, thorough=True)
+        examined = _examined(path, settings, count)
     except (FileNotFoundError, NotADirectoryError):
         return Checked(path, Fate.NOT_FOUND, trouble="there is no such file")
     except InputChanged:
@@ -100,6 +100,17 @@ def check(path: Path, settings: Settings, *, prices: Prices, count: Count | None
     except OSError as error:
         return Checked(path, Fate.UNREADABLE, trouble=error.strerror or str(error))
     return _judged(path, examined, settings, prices)
+
+
+def _examined(path: Path, settings: Settings, count: Count | None) -> Examined:
+    """Twice, if need be: a file just written has its blocks given on the disk a little later."""
+    for is_last in (False, True):
+        try:
+            return examine(path, settings, pause=lambda: None, count=count, thorough=True)
+        except InputChanged:
+            if is_last:
+                raise
+    raise AssertionError
 
 
 def _judged(path: Path, examined: Examined, settings: Settings, prices: Prices) -> Checked:

@@ -8,6 +8,8 @@ What one line must be is `core/rules.py`, what it weighs `core/contents.py`.
 from __future__ import annotations
 
 import codecs
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -37,6 +39,7 @@ BOM = b"\xef\xbb\xbf"
 _EXCERPT = 120  #: bytes of the offending line shown to the sender
 _BLANKS = b" \t\r\n"  # JSON's own; bytes.strip() takes \v and \f too, which no provider forgives
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")  #: with its mark, and without
+_BUCKETS = 256  #: of hashes; a set of all at once would take ten times their memory
 _EXPECTED_OUTPUT = 500  # tokens of an answer without a limit, where no settings say otherwise
 
 
@@ -87,14 +90,14 @@ def custom_id_of(line: bytes) -> str:
 class RequestReader:
     """Takes the raw lines of one file in order; remembers hashes, never bodies.
 
-    Ids are compared by 64-bit hash, so that a million of them stay in memory; a line whose hash
-    was seen before is only a suspect, and `confirm_duplicates` reads the file again for these.
+    Ids are compared by 64-bit hash, eight bytes each; those whose hash came twice are only
+    `suspects`, known after `finish`, and `confirm_duplicates` reads the file again for these.
     """
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._max_line_bytes = min(rules.max_line_bytes, rules.max_bytes)
-        self._seen: set[int] = set()
+        self._hashes = tuple(array("q") for _ in range(_BUCKETS))
         self._offset = 0
         self.row = 0  #: the number of the last line taken
         self.requests = 0
@@ -133,6 +136,8 @@ class RequestReader:
 
     def finish(self) -> None:
         """Judge the file as a whole, after its last line."""
+        for hashes in self._hashes:
+            self.suspects |= _repeated(hashes)
         if not self.requests and not self.problems.total:
             self.problems.add(
                 Problem(
@@ -180,7 +185,8 @@ class RequestReader:
             self.warnings.add(code, self.row, detail)
         if rules.looks_for_repeated_keys and (key := repeated_key(line)):
             self.warnings.add("repeated_key", self.row, key)
-        self._remember(decoded.custom_id)
+        fingerprint = hash(decoded.custom_id)
+        self._hashes[fingerprint % _BUCKETS].append(fingerprint)
         self.requests += 1
         self.exact += weight.is_exact
         return Request(
@@ -193,12 +199,6 @@ class RequestReader:
             weight.output_tokens,
             weight.output_bytes,
         )
-
-    def _remember(self, custom_id: str) -> None:
-        fingerprint = hash(custom_id)
-        if fingerprint in self._seen:
-            self.suspects.add(fingerprint)
-        self._seen.add(fingerprint)
 
     def _too_long(self, raw: bytes) -> None:
         self.hopeless = True
@@ -219,6 +219,12 @@ class RequestReader:
         if len(line) > _EXCERPT:
             shown += "…"
         self.problems.add(replace(problem, line=row or self.row, excerpt=shown))
+
+
+def _repeated(hashes: array[int]) -> set[int]:
+    if len(set(hashes)) == len(hashes):
+        return set()
+    return {one for one, times in Counter(hashes).items() if times > 1}
 
 
 def _identity(line: bytes) -> str | None:

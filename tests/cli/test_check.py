@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ import pytest
 from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
 from batchd.core.problems import MAX_LISTED
+from batchd.meters.tokens import LIBRARIES
 from tests.houses import drop, request, requests
 
-BYTES = ("--set", "batches.count_tokens=bytes")
+needs_one = pytest.mark.skipif(
+    not any(map(find_spec, LIBRARIES)),
+    reason='no vocabulary is installed: pip install "batchd[tokens]"',
+)
+pytestmark = pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +35,9 @@ def nothing_of_this_machine(tmp_path, monkeypatch):
 def check(capsys):
     """Run it: code, stdout, stderr. There is no root, no daemon, no key."""
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = invoke(batchd, ["check", *map(str, arguments), *BYTES])
+    def run(*arguments: object, by: str = "bytes") -> tuple[int, str, str]:
+        how = ("--set", f"batches.count_tokens={by}")
+        code = invoke(batchd, ["check", *map(str, arguments), *how])
         return code, *capsys.readouterr()
 
     return run
@@ -77,6 +84,11 @@ def test_what_cuts_a_file_is_told(check, tmp_path):
         "batches     4: one for each of 2 combinations of model and endpoint;"
         " cut 2 times by batches.max_requests\n"
     ) in out
+
+
+def test_a_little_is_not_told_as_nothing(check, tmp_path):
+    _, out, _ = check(written(tmp_path, [limited("a", most=1)]))
+    assert "cost        under 0.0001 USD expected; under 0.0001 less than direct calls" in out
 
 
 def test_a_bad_file_is_told_its_mistakes(check, tmp_path):
@@ -135,6 +147,7 @@ def test_what_stands_against_the_budget_is_told(check, tmp_path, name):
 def test_an_unknown_price_is_unknown_and_a_budget_holds_it(check, tmp_path):
     path = written(tmp_path, [limited("a", model="nobodys")])
     assert "cost        unknown" in check(path)[1]
+    assert json.loads(check(path, "--json")[1])["files"][0]["cost"] is None
     _, out, _ = check(path, "--set", "budget.per_job=5")
     assert "no price to hold against it" in out
 
@@ -144,6 +157,21 @@ def test_an_own_price_tells_no_saving(check, tmp_path):
     own = ("prices.input.mine=1", "prices.output.mine=2")
     _, out, _ = check(path, *(word for one in own for word in ("--set", one)))
     assert "cost        2.0000 USD expected; what direct calls cost is not known" in out
+
+
+@needs_one
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (["gpt-4o-mini"], "exact: counted with the model's vocabulary"),
+        (["gpt-4o-mini", "llama-3"], "estimated: 1 requests have more than texts"),
+    ],
+)
+def test_counted_tokens_are_told_from_estimated_ones(check, tmp_path, models, said):
+    lines = [limited(name, model=model) for name, model in zip("ab", models, strict=False)]
+    _, out, _ = check(written(tmp_path, lines), by="exact")
+    each = 4 + 3 + 2  # around the message, before the answer, and "question a"
+    assert f"  input       {len(models) * each} tokens, {said}" in out
 
 
 def test_several_files_are_told_one_by_one(check, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -47,9 +48,9 @@ def read(content: bytes, *, max_line_bytes: int = 10_000_000, max_bytes: int = 2
     lines = _lines(content)
     for raw in lines:
         reader.take(raw)
+    reader.finish()
     if reader.suspects:
         reader.confirm_duplicates(lines)
-    reader.finish()
     return reader
 
 
@@ -436,9 +437,26 @@ def test_a_hash_that_came_twice_is_only_a_suspicion():
     lines = [a_line("a"), a_line("b"), b"bad", b"", b"[" * 100_000]
     for line in lines[:2]:
         reader.take(line)
+    reader.finish()
+    assert reader.suspects == set()
     reader.suspects = {hash("a"), hash("b")}
     reader.confirm_duplicates(lines)
     assert reader.problems.total == 0
+
+
+def test_a_hundred_thousand_ids_take_no_memory_to_speak_of():
+    """Eight bytes each; as a set of hashes they took ninety."""
+    reader = RequestReader(Rules())
+    lines = [a_line(f"id-{number}") for number in range(100_000)]
+    tracemalloc.start()
+    for line in lines:
+        reader.take(line)
+    reader.finish()
+    current, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (reader.requests, reader.suspects) == (100_000, set())
+    assert peak < 100_000 * 12
+    assert current <= peak
 
 
 def test_random_files_are_judged_line_by_line():

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from batchd import __version__
 from batchd.control.pages import keep_pages
+from batchd.control.serving import listen
 from batchd.core.contents import Count
 from batchd.core.errors import ConfigError
 from batchd.core.model import ShardState
@@ -76,6 +77,7 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
             manager.ready()
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_pages, services)
+                beside.start_soon(listen, services)
                 beside.start_soon(watch_clocks, [folders.staging, folders.var], clock)
                 await supervise(STAGES, services, manager)
                 beside.cancel_scope.cancel()

@@ -24,6 +24,27 @@ COMMANDS = {
         "Say what would become of files: batches, tokens, cost, and every mistake.",
     ),
     "why": Lazy("batchd.cli.why", "Say where a file or a job is, and why."),
+    "jobs": Lazy(
+        "batchd.cli.jobs", "List jobs, the youngest first: on their way, held, delivered."
+    ),
+    "show": Lazy(
+        "batchd.cli.show",
+        "Show everything that is known of a job, ending with what happened to it.",
+    ),
+    "cancel": Lazy(
+        "batchd.cli.cancel",
+        "Cancel jobs: nothing more of them is sent, and what was answered is delivered.",
+    ),
+    "hold": Lazy(
+        "batchd.cli.hold", "Hold jobs: nothing more of them is sent, until they are released."
+    ),
+    "release": Lazy(
+        "batchd.cli.release", "Release held jobs: they go on, whatever the budget says."
+    ),
+    "pause": Lazy(
+        "batchd.cli.pause", "Let intake, submission or both rest; everything else goes on."
+    ),
+    "resume": Lazy("batchd.cli.resume", "Let intake, submission or both go on."),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",

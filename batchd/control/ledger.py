@@ -7,12 +7,14 @@ loop along. A question opens the file, reads, and closes it, so that no checkpoi
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from batchd.core.errors import ConfigError
 from batchd.core.subjects import Job, Shard
@@ -30,11 +32,18 @@ class Part(NamedTuple):
     text: str | None
 
 
+class Connection(Protocol):
+    """A connection of our own, or the daemon's, which is lent (`control/lent.py`)."""
+
+    def execute(self, statement: str, parameters: Mapping[str, object], /) -> Iterable[sqlite3.Row]:
+        """Ask."""
+        ...
+
+
 class Reader:
     """The questions. Every answer is a value."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        connection.row_factory = sqlite3.Row
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def jobs_by_prefix(self, prefix: str) -> Sequence[Job]:
@@ -61,12 +70,24 @@ class Reader:
         """Return shards whose batch id begins like this, some of them."""
         return [_part(row) for row in self._rows("shards_by_batch", prefix=prefix, most=MOST)]
 
+    def jobs_listed(
+        self, *, state: str | None, since: float, owner: int | None, most: int
+    ) -> Sequence[Job]:
+        """Return jobs, the youngest first; `state` may be an outcome, too."""
+        asked = {"state": state, "since": since, "owner": owner, "most": most}
+        return [values.job(row) for row in self._rows("jobs_listed", **asked)]
+
+    def history_of(self, job: str) -> Sequence[dict[str, Any]]:
+        """Return what happened to a job, in order."""
+        rows = self._rows("history_of", job=job)
+        return [dict(row) | {"facts": msgspec.json.decode(row["facts"])} for row in rows]
+
     def job_counts(self) -> Sequence[tuple[str, str | None, int]]:
         """Return state, outcome and how many jobs have them."""
         return [(row["state"], row["outcome"], row["jobs"]) for row in self._rows("count_jobs")]
 
     def _rows(self, question: str, /, **parameters: object) -> Iterator[sqlite3.Row]:
-        return self._connection.execute(_questions()[question], parameters)
+        return iter(self._connection.execute(_questions()[question], parameters))
 
 
 def _part(row: sqlite3.Row) -> Part:
@@ -84,6 +105,7 @@ def reading(database: Path) -> Iterator[Reader]:
     """Open the ledger for one question. One that isn't there has no jobs."""
     try:
         with closing(_connect(database)) as connection:
+            connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")  # one moment, for all that is read in the block
             yield Reader(connection)
     except sqlite3.DatabaseError as error:

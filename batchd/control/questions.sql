@@ -27,3 +27,16 @@ SELECT * FROM shards WHERE batch >= :prefix AND batch < :prefix || '~' ORDER BY 
 -- name: count_jobs
 -- How many jobs there are, by state and outcome.
 SELECT state, outcome, count(*) AS jobs FROM jobs GROUP BY state, outcome;
+
+-- name: jobs_listed
+-- Jobs, the youngest first. What is held or cancelled has another state besides.
+SELECT * FROM jobs
+ WHERE claimed_at >= :since AND (:owner IS NULL OR owner = :owner)
+   AND (:state IS NULL OR state = :state OR outcome = :state
+        OR (:state = 'held' AND hold IS NOT NULL AND state <> 'delivered')
+        OR (:state = 'cancelled' AND cancelled_at IS NOT NULL))
+ ORDER BY id DESC LIMIT :most;
+
+-- name: history_of
+-- What happened to a job, in order.
+SELECT at, shard, event, facts FROM history WHERE job = :job ORDER BY id;

@@ -94,7 +94,7 @@ class Question:
 
     def _of_job(self, job: Job, *, older: Sequence[Job] = (), path: str | None = None) -> Answer:
         return Answer(
-            reason=self._reason_of(job),
+            reason=self.reason_of(job),
             path=path,
             job=job.id,
             name=shown(job.name),
@@ -107,7 +107,7 @@ class Question:
         is_live = shard.state is not ShardState.COLLECTED
         live = reason_of_shard(part, room=self._room(), now=self.now) if is_live else None
         return Answer(
-            reason=live or self._reason_of(job),
+            reason=live or self.reason_of(job),
             job=job.id,
             name=shown(job.name),
             claimed_at=job.claimed_at,
@@ -118,7 +118,8 @@ class Question:
     def _room(self) -> Room:
         return Room.of(self.reader.live_parts(), self.settings.batches)
 
-    def _reason_of(self, job: Job) -> Reason:
+    def reason_of(self, job: Job) -> Reason:
+        """Judge a job, and whether its files are where it left them."""
         parts = self.reader.parts_of(job.id)
         reason = reason_of_job(job, parts, room=self._room(), now=self.now)
         if job.state is JobState.DELIVERED:

@@ -73,6 +73,11 @@ class Folders:
         return self.var / "log" / "batchd.jsonl"
 
     @property
+    def socket(self) -> Path:
+        """Where a running daemon listens to its operator."""
+        return self.var / "batchd.sock"
+
+    @property
     def lock(self) -> Path:
         """Held while a daemon runs here."""
         return self.var / "lock"

@@ -169,6 +169,8 @@ class _Entry:
         found = self.connection.execute(sql.query("job"), {"job": event.job}).fetchone()
         if found is None or (JobState(found["state"]), type(event)) not in JOB_MOVES:
             return False
+        if isinstance(event, e.JobHeld) and found["cancelled_at"] is not None:
+            return False  # it would wait for ever on its way to the end it was told to come to
         self.record(event)
         return True
 

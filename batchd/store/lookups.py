@@ -142,6 +142,13 @@ class Lookups:
         rows = await self._rows("history_of", job=job_id)
         return [dict(row) | {"facts": msgspec.json.decode(row["facts"])} for row in rows]
 
+    async def lend(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Let somebody else's question be asked on this connection, for there must be no second.
+
+        POSIX drops all of a process's locks on a file when it closes any descriptor of it.
+        """
+        return await self._database.read(work)
+
     async def _all(
         self, name: str, value: Callable[[sqlite3.Row], T], **parameters: Any
     ) -> list[T]:

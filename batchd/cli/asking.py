@@ -1,0 +1,89 @@
+"""How a command speaks to the daemon, and what becomes of a no."""
+
+from __future__ import annotations
+
+import grp
+from collections.abc import Callable, Iterable, Sequence
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchd.cli.exits import Exit, complain
+from batchd.control.client import NotListening, Refused, ask
+from batchd.core.names import printable
+from batchd.spool.folders import Folders
+
+if TYPE_CHECKING:
+    from batchd.configuration import Loaded
+
+_EXITS = {
+    "refused": Exit.REFUSED,
+    "impossible": Exit.REFUSED,
+    "not-found": Exit.NOT_FOUND,
+    "ambiguous": Exit.USAGE,
+    "invalid": Exit.USAGE,
+    "too-large": Exit.USAGE,
+}
+
+
+def folders_of(loaded: Loaded) -> Folders:
+    """The root that is meant."""
+    return Folders(loaded.settings.folders.root.resolve())
+
+
+def wish(folders: Folders, verb: str, jobs: Sequence[str], because: str = "") -> int:
+    """Ask the same of several jobs, each for itself; a line for each, and one exit code for all."""
+
+    def one(job: str) -> Callable[[], Any]:
+        return lambda: ask(folders, "POST", "jobs", job, verb, body={"because": because})
+
+    return _together(_tried(one(job), about=job) for job in dict.fromkeys(jobs))
+
+
+def say(folders: Folders, verb: str, body: dict[str, Any]) -> int:
+    """Ask what concerns no job."""
+    return _together([_tried(lambda: ask(folders, "POST", verb, body=body))])
+
+
+def _tried(asked: Callable[[], Any], *, about: str = "") -> Exit:
+    prefix = f"{printable(about)}: " if about else ""
+    try:
+        said = asked()
+    except Refused as refused:
+        complain(f"{prefix}{refused}")
+        return _EXITS.get(refused.code, Exit.TRY_AGAIN)
+    click.echo(f"{said['job']}: {said['sentence']}" if said.get("job") else said["sentence"])
+    return Exit.OK
+
+
+def _together(exits: Iterable[Exit]) -> Exit:
+    """All of it, some of it, or the first no."""
+    codes = list(exits)
+    if len(set(codes)) <= 1:
+        return codes[0] if codes else Exit.OK
+    return Exit.PARTLY if Exit.OK in codes else codes[0]
+
+
+def needs_daemon(command: Callable[..., int], folders: Folders) -> int:
+    """Run what only a daemon can do; say how to start one where none runs."""
+    try:
+        return command()
+    except NotListening as nobody:
+        if nobody.is_running:
+            complain(str(nobody))
+            return Exit.TRY_AGAIN
+        root = quote(f"folders.root={folders.root}")
+        complain(f"the daemon is not running, and only it can do that; start it: batchd run --set"
+                 f" {root}, or systemctl start batchd where it is a service")  # fmt: skip
+        return Exit.NOT_RUNNING
+    except PermissionError:
+        complain(f"{folders.socket} is for {_group(folders)} and root only")
+        return Exit.PERMISSION
+
+
+def _group(folders: Folders) -> str:
+    try:
+        return f"the group {grp.getgrgid(folders.socket.stat().st_gid).gr_name}"
+    except (OSError, KeyError):
+        return "the group of inbox/"

@@ -1,0 +1,175 @@
+"""`batchd show JOB`: everything that is known of a job, ending with what happened to it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from batchd.cli.asking import folders_of
+from batchd.cli.exits import Exit, complain
+from batchd.cli.local import from_ledger, say_so
+from batchd.cli.options import reads_settings
+from batchd.configuration import Loaded
+from batchd.control.client import Refused, ask
+from batchd.control.ledger import Reader
+from batchd.control.listing import NoSuchJob
+from batchd.control.presence import presence
+from batchd.control.show import shown_job
+from batchd.control.why import Ambiguous, Question
+from batchd.core.names import printable
+from batchd.core.words import size
+from batchd.spool.folders import Folders
+
+_LABEL = 12
+_UNTOLD = ("job", "shard", "signature", "join", "changed")  # said already, or for programs
+
+
+@click.command()
+@click.argument("job", metavar="JOB")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@reads_settings
+def show(loaded: Loaded, job: str, as_json: bool) -> int:
+    """Show everything that is known of a job, ending with what happened to it.
+
+    JOB is an id or its beginning.
+    """
+    folders = folders_of(loaded)
+    try:
+        found = from_ledger(
+            lambda: ask(folders, "GET", "jobs", job),
+            lambda reader: msgspec.to_builtins(_read(job, reader, folders, loaded)),
+            folders,
+        )
+    except (Refused, NoSuchJob, Ambiguous) as no:
+        complain(str(no))
+        is_usage = isinstance(no, Ambiguous) or getattr(no, "code", "") == "ambiguous"
+        is_refused = getattr(no, "code", "") == "refused"
+        return Exit.REFUSED if is_refused else Exit.USAGE if is_usage else Exit.NOT_FOUND
+    if as_json:
+        click.echo(json.dumps(found))
+        return Exit.OK
+    say_so(found)
+    for line in _lines(found):
+        click.echo(printable(line))
+    return Exit.OK
+
+
+def _read(job: str, reader: Reader, folders: Folders, loaded: Loaded) -> Any:
+    question = Question(
+        word=job,
+        cwd=Path("/"),
+        folders=folders,
+        settings=loaded.settings,
+        reader=reader,
+        daemon=presence(folders),
+        now=time.time(),
+    )
+    return shown_job(question, source="the ledger")
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    for label, text in _head(found):
+        yield f"{label:<{_LABEL}}{text}"
+    for title, lines in (
+        ("batches", map(_batch, found["batches"])),
+        ("errors", _errors(found)),
+        ("not plain", _counts(found["soft"])),
+        ("noticed", (*_counts(found["repairs"]), *_counts(found["oddities"]))),
+        ("warnings", _counts(found["warnings"])),
+        ("timeline", map(_fact, found["timeline"])),
+    ):
+        yield from _section(title, lines)
+
+
+def _section(title: str, lines: Any) -> Iterator[str]:
+    shown = list(lines)
+    if shown:
+        yield ""
+        yield f"{title}:"
+        yield from (f"  {line}" for line in shown)
+
+
+def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    job = found["job"]
+    yield "job", job["job"]
+    yield "file", f"{job['file']}, {size(job['bytes'])}, of user {job['owner']}"
+    yield "state", _state(found)
+    yield "why", f"{found['code']}: {found['sentence']}"
+    if job["requests"]:
+        rounds = f", round {found['round']}" if found["round"] > 1 else ""
+        done = f"; {found['answered']:,} answered, {found['failed']:,} failed so far"
+        yield "requests", f"{job['requests']:,}{rounds}{done}"
+    yield "cost", _cost(found)
+    if found["held"]:
+        yield "held", found["held"]
+    if job["cancelled"]:
+        yield "cancelled", f"{job['cancelled']} ({found['cancelled_by']})"
+    if found["joined"]:
+        yield "joined", f"job {found['joined']}, which has the same content"
+    if found["rejected"]:
+        yield "rejected", found["rejected"]
+    yield "taken", job["claimed"]
+    if job["delivered"]:
+        yield "delivered", f"{job['delivered']} as outbox/{job['folder']}"
+
+
+def _state(found: Mapping[str, Any]) -> str:
+    job = found["job"]
+    outcome = f" ({job['outcome']})" if job["outcome"] else ""
+    held = ", held" if job["hold"] and job["state"] != "held" else ""
+    cancelled = ", cancelled" if job["cancelled"] and not job["outcome"] else ""
+    return f"{job['state']}{outcome}{held}{cancelled}"
+
+
+def _cost(found: Mapping[str, Any]) -> str:
+    spent, unpriced = found["spent"], found["unpriced"]
+    so_far = "unknown" if spent is None else f"{spent:.4f} USD"
+    more = f" and {unpriced:,} answers of unknown price" if unpriced and spent is not None else ""
+    estimate = found["estimate"]
+    expected = f" (estimated: {estimate:.4f} USD)" if estimate is not None else ""
+    return f"{so_far}{more} so far{expected}"
+
+
+def _batch(batch: Mapping[str, Any]) -> str:
+    name = batch["batch"] or "(no batch)"
+    status = batch["status"] or batch["state"]
+    told = f"{batch['shard']}  {name}  {status}  {batch['model']} {batch['endpoint']}"
+    done = f"  {batch['completed']:,}/{batch['requests']:,}"
+    if batch["answered"] is not None:
+        done = f"  {batch['answered']:,} of {batch['requests']:,} answered"
+        done += f", {batch['failed']:,} failed" if batch["failed"] else ""
+        done += f", {batch['again']:,} tried again" if batch["again"] else ""
+    reason = f"  {batch['reason']}: {batch['text'] or ''}" if batch["reason"] else ""
+    errors = "".join(f"  {error['code']}: {error['message']}" for error in batch["errors"][:1])
+    return f"{told}{done}{reason}{errors}"
+
+
+def _errors(found: Mapping[str, Any]) -> Iterator[str]:
+    for code, seen in (found["errors"] or {}).items():
+        lines = ", ".join(map(str, seen["first_lines"]))
+        yield f"{seen['count']:>6,}  {code}: {seen['message']} (first on line {lines})"
+
+
+def _counts(counts: Mapping[str, Any] | None) -> Iterator[str]:
+    for name, count in (counts or {}).items():
+        if count:
+            yield f"{name.replace('_', ' ')}: {count}"
+
+
+def _fact(fact: Mapping[str, Any]) -> str:
+    words = "".join(f" {c.lower()}" if c.isupper() else c for c in fact["event"]).strip()
+    told = {name: value for name, value in fact["facts"].items() if name not in _UNTOLD}
+    facts = "  ".join(f"{name}={_short(value)}" for name, value in told.items())
+    about = f"{fact['shard']}  " if fact["shard"] else ""
+    return f"{fact['at']}  {about}{words}  {facts}".rstrip()
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return text if len(text) <= 60 else f"{text[:57]}..."

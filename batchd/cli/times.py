@@ -1,0 +1,23 @@
+"""When: `2h`, `3d`, `2026-11-21`, `2026-11-21T10:00:00Z`."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+import click
+
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def moment(text: str, now: float) -> float:
+    """Read a moment, in seconds since the epoch; one without a zone is this machine's."""
+    if ago := _AGO.fullmatch(text.strip()):
+        return now - float(ago[1]) * _SECONDS[ago[2]]
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise click.UsageError(
+            f"{text} is no moment; write 30min, 2h, 3d, 2026-11-21 or 2026-11-21T10:00:00Z"
+        ) from None

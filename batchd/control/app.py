@@ -1,0 +1,253 @@
+"""The control API as an ASGI application: who asks what, and what they are told.
+
+It reads by the daemon's own connection to the ledger, and writes by `runtime/wishes.py` only. Every
+request is bounded in size and time: whoever asks is a guest in a house that has work to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route as Address
+
+from batchd.control import wishes
+from batchd.control.ledger import Reader
+from batchd.control.lent import Lent
+from batchd.control.listing import STATES, USUAL, Filter, NoSuchJob, job_of, jobs_of
+from batchd.control.messages import MOST_TEXT, Message, Refusal, Rest, Said, Wish
+from batchd.control.openapi import STATUS, document
+from batchd.control.peers import Peer, Rights, name_of
+from batchd.control.presence import presence
+from batchd.control.routes import ROUTES
+from batchd.control.show import shown_job
+from batchd.control.status import status_of
+from batchd.control.views import status_as_dict
+from batchd.control.why import Ambiguous, Question
+from batchd.core.errors import BatchdError
+from batchd.core.model import Pause
+from batchd.core.names import printable
+from batchd.core.subjects import Job
+from batchd.runtime.services import Services
+from batchd.runtime.threads import in_thread
+
+PEER = "batchd.peer"  #: where the connection says who it is (`serving.py`)
+MOST_BYTES = 16_384  #: of a body: none of ours has more than a sentence
+MOST_SECONDS = 10.0  #: for one answer; a list of a thousand jobs takes a tenth of one
+SOURCE = "the daemon"
+
+#: How a refusal that came as an exception is told.
+_CODES: tuple[tuple[type[Exception], str], ...] = (
+    (NoSuchJob, "not-found"),
+    (Ambiguous, "ambiguous"),
+    (wishes.Impossible, "impossible"),
+    (BatchdError, "unavailable"),
+    (OSError, "unavailable"),
+    (TimeoutError, "unavailable"),
+)
+_BOTH = (Pause.INTAKE, Pause.SUBMISSION)
+_NOT_SAID = "this system does not say who is asking, so only the daemon's own folder is trusted"
+
+Answer = Message | dict[str, Any]
+Kind = TypeVar("Kind", bound=Message)
+
+
+class Refused(BatchdError):
+    """An answer that is no."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def build(services: Services) -> Starlette:
+    """Make the application."""
+    desk = Desk(services)
+    addresses = [
+        Address(route.path, _bounded(getattr(desk, route.name)), methods=[route.method])
+        for route in ROUTES
+    ]
+    addresses.append(Address("/openapi.json", _described, methods=["GET"]))
+    refused: dict[Any, Any] = {HTTPException: _no_such_address}
+    app = Starlette(routes=addresses, exception_handlers=refused)
+    app.router.redirect_slashes = False
+    return app
+
+
+def _bounded(ask: Callable[[Request], Awaitable[Answer]]) -> Callable[..., Awaitable[Response]]:
+    async def answered(request: Request) -> Response:
+        try:
+            with anyio.fail_after(MOST_SECONDS):
+                return _response(await ask(request))
+        except Refused as refused:
+            return _refusal(refused.code, str(refused))
+        except ClientDisconnect:
+            return Response(status_code=499)  # nobody hears it
+        except tuple(kind for kind, _ in _CODES) as error:
+            code = next(code for kind, code in _CODES if isinstance(error, kind))
+            return _refusal(code, str(error) or "it took too long; ask again")
+
+    return answered
+
+
+def _response(answer: Answer, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(answer) + b"\n", status, media_type="application/json")
+
+
+def _refusal(code: Any, sentence: str) -> Response:
+    return _response(Refusal(code=code, sentence=printable(sentence)), STATUS[code])
+
+
+async def _no_such_address(request: Request, _: Exception) -> Response:
+    sentence = f"nothing is asked by {request.method} {request.url.path}; /openapi.json lists all"
+    return _refusal("not-found", sentence)
+
+
+async def _described(_: Request) -> Response:
+    return _response(document(ROUTES))
+
+
+class Desk:
+    """Answers each route: the methods have the routes' names."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    # Reading
+
+    async def status(self, request: Request) -> Answer:
+        """GET /v1/status."""
+        await self._reader(request)
+        return await in_thread(self._status)
+
+    def _status(self) -> dict[str, Any]:
+        folders = self._services.folders
+        found = status_of(
+            folders,
+            self._services.settings,
+            reader=self._ledger(),
+            daemon=presence(folders),
+            now=self._services.clock.now(),
+        )
+        return status_as_dict(found, folders)
+
+    async def jobs(self, request: Request) -> Answer:
+        """GET /v1/jobs."""
+        await self._reader(request)
+        return await in_thread(jobs_of, _filter(request), self._ledger(), source=SOURCE)
+
+    async def show(self, request: Request) -> Answer:
+        """GET /v1/jobs/{id}."""
+        await self._reader(request)
+        return await in_thread(self._show, request.path_params["id"])
+
+    def _show(self, word: str) -> Message:
+        question = Question(
+            word=word,
+            cwd=Path("/"),
+            folders=self._services.folders,
+            settings=self._services.settings,
+            reader=self._ledger(),
+            daemon=presence(self._services.folders),
+            now=self._services.clock.now(),
+        )
+        return shown_job(question, source=SOURCE)
+
+    # Writing
+
+    async def cancel(self, request: Request) -> Answer:
+        """POST /v1/jobs/{id}/cancel."""
+        return await self._wish(wishes.cancel, request)
+
+    async def hold(self, request: Request) -> Answer:
+        """POST /v1/jobs/{id}/hold."""
+        return await self._wish(wishes.hold, request)
+
+    async def release(self, request: Request) -> Answer:
+        """POST /v1/jobs/{id}/release."""
+        return await self._wish(wishes.release, request)
+
+    async def _wish(self, grant: Callable[..., Awaitable[Said]], request: Request) -> Said:
+        peer, wish = _peer(request), await _body(request, Wish)
+        job: Job = await in_thread(job_of, request.path_params["id"], self._ledger())
+        rights = await self._rights()
+        name = await in_thread(name_of, peer.uid)
+        if not rights.may_change(peer, owner=job.owner):
+            owner = await in_thread(name_of, job.owner)
+            raise Refused("refused", f"job {job.id} is {owner}'s, not {name}'s: its owner, root and"
+                          " the daemon's own user may do that")  # fmt: skip
+        because = wish.because.strip()[:MOST_TEXT]
+        return await grant(job, self._services, by=f"{name}: {because}" if because else name)
+
+    async def pause(self, request: Request) -> Answer:
+        """POST /v1/pause."""
+        return await self._rest(wishes.pause, request)
+
+    async def resume(self, request: Request) -> Answer:
+        """POST /v1/resume."""
+        return await self._rest(wishes.resume, request)
+
+    async def _rest(self, grant: Callable[..., Awaitable[Said]], request: Request) -> Said:
+        peer, rest = _peer(request), await _body(request, Rest)
+        name = await in_thread(name_of, peer.uid)
+        if not (await self._rights()).may_run_it(peer):
+            raise Refused("refused", f"that concerns everybody's jobs: root and the daemon's own user"
+                          f" may do it, and {name} may not")  # fmt: skip
+        what = _BOTH if rest.what == "all" else (Pause(rest.what),)
+        return await grant(what, self._services, by=name)
+
+    # Who, and from where
+
+    async def _reader(self, request: Request) -> None:
+        if not (await self._rights()).may_read(_peer(request)):
+            raise Refused("refused", "only those who may drop files into inbox/ may read this")
+
+    async def _rights(self) -> Rights:
+        """As the inbox is now: an operator may have given it to another group."""
+        return await in_thread(Rights.of, self._services.folders.inbox)
+
+    def _ledger(self) -> Reader:
+        return Reader(Lent(self._services.ledger))
+
+
+def _peer(request: Request) -> Peer:
+    peer: Peer | None = request.scope.get(PEER)
+    if peer is None:
+        raise Refused("refused", _NOT_SAID)
+    return peer
+
+
+async def _body(request: Request, kind: type[Kind]) -> Kind:
+    """Read a small body; none at all is one that says nothing."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise Refused("too-large", f"a body may have {MOST_BYTES:,} bytes")
+    try:
+        return msgspec.json.decode(bytes(body) or b"{}", type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("invalid", f"the body is not what is asked for: {error}") from error
+
+
+def _filter(request: Request) -> Filter:
+    asked = request.query_params
+    state = asked.get("state")
+    if state is not None and state not in STATES:
+        raise Refused("invalid", f"there is no state {state}; there are {', '.join(STATES)}")
+    try:
+        return Filter(
+            state=state,
+            since=float(asked.get("since", 0)),
+            owner=int(asked["owner"]) if "owner" in asked else None,
+            most=int(asked.get("limit", USUAL)),
+        )
+    except ValueError as error:
+        raise Refused("invalid", f"that is no number: {error}") from error

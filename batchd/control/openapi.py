@@ -1,0 +1,89 @@
+"""The control API's description, drawn from its routes and messages: /openapi.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from batchd.control.messages import Message, Refusal
+from batchd.control.routes import Parameter, Route
+
+_REF = "#/components/schemas/{name}"
+
+#: What a refusal's HTTP status is.
+STATUS = {
+    "invalid": 400,
+    "refused": 403,
+    "not-found": 404,
+    "ambiguous": 409,
+    "impossible": 409,
+    "too-large": 413,
+    "unavailable": 503,
+}
+_ID = Parameter("id", "A job's id, or a beginning that no other has.", {"type": "string"})
+
+
+def document(routes: Sequence[Route]) -> dict[str, Any]:
+    """Describe the routes (OpenAPI 3.1)."""
+    kinds: set[type[Message]] = {Refusal}
+    for route in routes:
+        kinds |= {kind for kind in (route.answer, route.body) if kind}
+    ordered = sorted(kinds, key=_named)
+    _, components = msgspec.json.schema_components(ordered, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "batchd",
+            "version": "1",
+            "description": "HTTP over var/batchd.sock. Whoever may drop files reads; a job's owner,"
+            " the daemon's user and root write. It only ever grows.",
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _named(kind: type[Message]) -> str:
+    return kind.__name__
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.sentence,
+        "responses": {
+            "200": _content("It is so.", route.answer),
+            "default": _content("Nothing was done.", Refusal),
+        },
+    }
+    if parameters := [_parameter(one, "query") for one in route.parameters]:
+        said["parameters"] = parameters
+    if "{id}" in route.path:
+        said["parameters"] = [_parameter(_ID, "path")]
+    if route.body is not None:
+        said["requestBody"] = {"content": _json(route.body)}
+    return said
+
+
+def _parameter(one: Parameter, where: str) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "in": where,
+        "required": where == "path",
+        "description": one.sentence,
+        "schema": one.schema,
+    }
+
+
+def _content(sentence: str, kind: type[Message] | None) -> dict[str, Any]:
+    return {"description": sentence, "content": _json(kind)}
+
+
+def _json(kind: type[Message] | None) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name=kind.__name__)} if kind else {"type": "object"}
+    return {"application/json": {"schema": schema}}

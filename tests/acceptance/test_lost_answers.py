@@ -78,3 +78,17 @@ def test_retry_after_is_obeyed(processes, root):
 
     check_results(finished(processes, root, "a")["a"], requests(20))
     assert sandbox.calls(CREATE) == 2
+
+
+def test_an_output_that_never_comes_in_one_piece_is_put_together(processes, root):
+    """Every connection ends after 1.2 MB, for ever; without ranges it would never be done."""
+    sent = requests(6000)
+    sandbox = processes.sandbox(ranges=True, cut_after_bytes=1_200_000)
+    daemon = processes.daemon(root, sandbox)
+    drop(root, "a.jsonl", sent)
+
+    check_results(finished(processes, root, "a")["a"], sent)
+    (fetched,) = daemon.events("answers.fetched")
+    assert fetched["bytes"] > 2_000_000
+    content = "GET /v1/files/{id}/content"
+    assert sandbox.calls(content) == -(-fetched["bytes"] // 1_200_000)

@@ -25,6 +25,7 @@ LOST_ODDITY = "lost_answers"  #: of a shard, where a file of its batch was given
 
 _LOST = BatchError(LOST_CODE, "the provider no longer has the file with its answer")
 _SPARED = BatchError(NOT_EXECUTED_CODE, "another line of its batch was refused")
+_TOO_LARGE = BatchError(NOT_EXECUTED_CODE, "its batch was too large for the account's queue")
 _UNSENT = BatchError(CANCELLED_CODE, "the job was cancelled before this request was sent")
 _CANCELLED = BatchError(CANCELLED_CODE, "the batch was cancelled before this request was executed")
 _EXPIRED = BatchError(EXPIRED_CODE, "the batch expired before this request was executed")
@@ -75,6 +76,8 @@ def _of_a_failed_batch(shard: Shard, *, final: bool) -> Notes:
         return Notes(_SPARED, executed=False, named=named)
     if final and judge_failed_batch(shard.errors) in _NEVER_BEGAN:
         return Notes(_UNSENT, executed=False)
+    if judge_failed_batch(shard.errors) is Failure.NO_ROOM:
+        return Notes(_TOO_LARGE, executed=False)  # it is cut up: smaller ones have its requests
     first = shard.errors[0] if shard.errors else BatchError(None, "the batch failed without reason")
     # A reason that may pass is counted, or it would be tried for ever.
     return Notes(first, executed=rule_for(first.code).course is Course.PASSES)

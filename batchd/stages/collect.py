@@ -22,7 +22,7 @@ from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.harvesting import bring_in, ids_of
-from batchd.spool.placing import make_folder, place, remove_folder
+from batchd.spool.placing import make_folder, remove_folder
 from batchd.spool.regaining import NotTheSame, Uploaded, regain
 
 log = structlog.get_logger()
@@ -102,8 +102,16 @@ async def _replaced(shard: Shard, services: Services) -> bool:
     before = sum(_replaced_by(shard, other) for other in await services.ledger.shards_of(shard.job))
     match failure:
         case Failure.NO_ROOM if await _is_too_large(shard, before, services):
-            await _cut_up(shard, services)
-            return True
+            # Judged as any other: nothing ran, so all of it is planned again, in smaller shards.
+            text = shard.errors[0].message
+            log.warning(
+                "shard.too_large",
+                job=shard.job,
+                shard=shard.id,
+                reason=ReasonCode.NO_ROOM,
+                text=text,
+            )
+            return False
         case Failure.NO_ROOM | Failure.UNPAID:
             reason = ReasonCode.NO_ROOM if failure is Failure.NO_ROOM else ReasonCode.DENIED
             keep_file, wait = True, backoff(before + 1 + _ROOM_TRIES)
@@ -138,21 +146,6 @@ async def _is_too_large(shard: Shard, refusals: int, services: Services) -> bool
     _, enqueued = await services.ledger.live_at_provider()
     # Our count is an estimate: refused again and again with nothing else in the queue says more.
     return refusals >= _ALONE_TRIES and not enqueued.get(shard.model)
-
-
-async def _cut_up(shard: Shard, services: Services) -> None:
-    """Send all its requests back to be planned in smaller shards. Nothing ran, nothing counts."""
-    index = services.work.answers(shard.job, shard.id, "index")
-    await in_thread(make_folder, index.parent)
-    await in_thread(place, index, b"")
-    collected = ShardCollected(
-        shard=shard.id, again=shard.rows, uncounted=shard.rows, kept=0, failed=0
-    )
-    await services.ledger.record(collected, at=services.clock.now())
-    text = shard.errors[0].message
-    log.warning(
-        "shard.too_large", job=shard.job, shard=shard.id, reason=ReasonCode.NO_ROOM, text=text
-    )
 
 
 def _replaced_by(heir: Shard, other: Shard) -> bool:

@@ -82,6 +82,11 @@ def test_a_reason_that_names_nobody_is_everybodys(
     assert notes.executed is executed
 
 
+def test_what_is_too_large_for_the_queue_did_not_run_and_says_so():
+    notes = notes_for(ended(BatchStatus.FAILED, FULL))
+    assert (notes.said.code, notes.executed) == ("not_executed", False)
+
+
 @pytest.mark.parametrize("error", [FULL, UNPAID, UNSEEN])
 def test_what_never_began_in_a_cancelled_job_was_cancelled(error: BatchError):
     notes = notes_for(ended(BatchStatus.FAILED, error), final=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchd.core.events import JobCancelled
+from batchd.core.events import JobCancelled, JobConcluded
 from batchd.core.model import BatchError, CancelWhy, ShardState
 from batchd.runtime.services import Services
 from batchd.stages import claim, collect, plan, poll, submit
@@ -215,6 +215,22 @@ async def test_a_batch_that_never_began_is_cancelled_with_its_job(tmp_path):
         _, bill, _ = checked(tmp_path, "a", 2)
         assert bill["requests"]["cancelled"] == 2
         assert remote.executions == {}
+
+
+async def test_a_job_that_is_cancelled_between_its_rounds_has_a_word_for_every_request(tmp_path):
+    remote, clock = fake()
+    text = "Enqueued token limit reached for gpt-4o-mini. Limit: 5 enqueued tokens."
+    remote.fail_batches_with(BatchError("token_limit_exceeded", text))
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        shard = await ended(services, tmp_path, lines=requests(4))
+        await step(services, collect)
+        shard = await services.ledger.shard(shard.id)
+        assert shard.again == shard.uncounted == shard.rows
+        cancelled = JobCancelled(job=shard.job, why=CancelWhy.ASKED)
+        await services.ledger.record(cancelled, JobConcluded(job=shard.job), at=clock.now())
+        await live(services, deliveries=1)
+        _, bill, _ = checked(tmp_path, "a", 4)
+        assert (bill["outcome"], bill["requests"]["cancelled"]) == ("cancelled", 4)
 
 
 async def test_quota_waits_and_is_no_failure_of_the_requests(tmp_path):

@@ -252,7 +252,7 @@ class ShardReplaced(ShardEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesDeleted(ShardEvent):
-    """What was uploaded for it, and what came of it, is gone from the provider."""
+    """What was uploaded for it, and what came of it, is gone from the provider, or has to stay."""
 
 
 # What concerns no job

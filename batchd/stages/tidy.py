@@ -84,10 +84,14 @@ async def _forget(services: Services) -> None:
 async def _delete_files(shard: Shard, services: Services) -> None:
     """Remove what was uploaded for a delivered shard, and what came of it."""
     files = [shard.file_id, shard.output_file, shard.error_file]
-    for file_id in filter(None, files):
-        await services.remote.delete_file(file_id)
+    try:
+        for file_id in filter(None, files):
+            await services.remote.delete_file(file_id)
+        log.info("files.deleted", job=shard.job, shard=shard.id)
+    except RemoteRefused as refusal:
+        # Not every provider deletes files, and asking again would not help: they expire there.
+        log.warning("files.not_deleted", job=shard.job, shard=shard.id, text=str(refusal))
     await services.ledger.record(FilesDeleted(shard=shard.id), at=services.clock.now())
-    log.info("files.deleted", job=shard.job, shard=shard.id)
 
 
 async def _delete_orphans(services: Services) -> None:

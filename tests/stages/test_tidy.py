@@ -122,6 +122,20 @@ async def test_a_provider_that_lists_no_files_is_left_alone(tmp_path):
         assert services.crews[tidy.NAME].room == tidy.LIMIT
 
 
+async def test_a_provider_that_deletes_no_files_is_asked_once(tmp_path):
+    remote = FakeRemote(clock := FakeClock())
+    remote.fail("delete_file", RemoteRefused("no such route", status=405), times=9)
+    async with open_services(
+        tmp_path, remote=remote, clock=clock, openai={"delete_files": True}
+    ) as services:
+        drop(tmp_path, "a.jsonl", requests(2))
+        await live(services, deliveries=1)
+        services.clock.advance(HOUR)
+        await step(services, tidy)
+        await step(services, tidy)
+        assert remote.calls["delete_file"] == 1
+
+
 # In the ledger
 
 

@@ -165,6 +165,7 @@ async def _settle_start(ledger: Ledger, settings: Settings, clock: Clock) -> Non
             ShardState.ENDED: now + _LONGEST_DEFERRAL,
         }
     )
+    await ledger.lapse_unpriced(at=now)  # the settings may have its price now
 
 
 def patience_of(inbox: Inbox, *, is_far: bool) -> Patience:

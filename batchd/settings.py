@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from batchd.core import limits
+from batchd.core.budget import Limits
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +113,11 @@ class Budget(Section, frozen=True):
     per_day: float | None = None
     per_month: float | None = None
     output_tokens: int = 500
+
+    @property
+    def limits(self) -> Limits:
+        """The three sums, where a decision needs them."""
+        return Limits(self.per_job, self.per_day, self.per_month)
 
 
 class Prices(Section, frozen=True):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from batchd.core.budget import Limits
 from batchd.core.model import BatchError, BatchStatus, CancelWhy, Counts, Pause
 from batchd.core.rows import RowSet
 from batchd.core.sharding import ShardPlan
@@ -56,6 +57,8 @@ class JobPlanned(JobEvent):
     shards: tuple[ShardPlan, ...]
     warnings: Mapping[str, Any] = field(default_factory=dict)
     estimate: float | None = None  #: US dollars that it is expected to cost; None is not known
+    #: Where it does not fit these, and joins nobody, it is held instead; None is no budget.
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,12 @@ class JobHeld(JobEvent):
 
     reason: str
     text: str = ""
+    estimate: float | None = None  #: US dollars, where it is the budget that holds it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldLapsed(JobEvent):
+    """The budget held it, and may have room now: it is read again, and held against it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +300,7 @@ Event = (
     | JobPlanned
     | JobRejected
     | JobHeld
+    | HoldLapsed
     | JobReleased
     | JobCancelled
     | JobConcluded

@@ -27,6 +27,7 @@ JOB_MOVES: JobMoves = {
     (Job.HELD, e.JobPlanned): Job.ACTIVE,
     (Job.HELD, e.JobRejected): Job.REJECTED,
     (Job.HELD, e.JobReleased): Job.CLAIMED,
+    (Job.HELD, e.HoldLapsed): Job.CLAIMED,
     (Job.HELD, e.JobCancelled): Job.CLAIMED,
     (Job.ACTIVE, e.JobHeld): Job.ACTIVE,
     (Job.ACTIVE, e.JobReleased): Job.ACTIVE,

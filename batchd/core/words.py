@@ -38,3 +38,8 @@ def size(count: float) -> str:
         if count >= length:
             return f"{count / length:.1f} {unit}"
     return f"{count:.0f} bytes"
+
+
+def money(dollars: float) -> str:
+    """`12.40`, `0.0031`: cents, and of small sums what there is to see."""
+    return f"{dollars:,.2f}" if dollars >= 0.1 or dollars == 0 else f"{dollars:.4f}"

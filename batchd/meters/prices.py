@@ -80,17 +80,6 @@ class Prices:
         listed = self._listed_of(name)
         return Charge(listed.batch.of(usage), listed.direct.of(usage)) if listed else UNKNOWN
 
-    def estimate(self, model: str, input_tokens: int, output_tokens: int) -> float | None:
-        """Return what many requests are expected to cost in a batch, none of them in a higher tier.
-
-        Nothing is taken to be cached: that is up to the provider.
-        """
-        usage = _sane(Usage(input_tokens, output_tokens))
-        if own := self._own_of(model):
-            return own.of(usage)
-        listed = self._listed_of(model)
-        return listed.batch.of(usage) if listed else None
-
     def _own_of(self, model: str | None) -> _Rates | None:
         if model is None or not self._own:
             return None

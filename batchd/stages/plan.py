@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from batchd.core.budget import tomorrow
 from batchd.core.events import JobPlanned, JobRejected, RoundPlanned
 from batchd.core.model import JobState
 from batchd.core.reading import Request, RequestReader
@@ -32,6 +33,9 @@ LIMIT = 2  #: files read at once: reading is work for a processor, not waiting
 
 async def run_once(services: Services) -> int:
     """Start reading what was claimed, and planning what came back to be tried again."""
+    limits = services.settings.budget.limits
+    for job_id in await services.ledger.lapse_holds(limits, at=services.clock.now()):
+        log.info("job.fits", job=job_id)
     reach = services.crews[NAME].reach
     claimed = await services.ledger.jobs_in(JobState.CLAIMED, most=reach)
     returned = await services.ledger.jobs_between_rounds(most=reach)
@@ -41,8 +45,9 @@ async def run_once(services: Services) -> int:
 
 
 async def next_look(services: Services) -> float | None:
-    """Only a claim or a collected shard brings something, and both ring."""
-    return None
+    """A claim or a collected shard brings something, and both ring; so does a new day's budget."""
+    now = services.clock.now()
+    return tomorrow(now) - now if await services.ledger.waits_for_money() else None
 
 
 async def _plan(job: Job, services: Services) -> None:
@@ -57,6 +62,7 @@ async def _plan(job: Job, services: Services) -> None:
 
 
 async def _accept(job: Job, reading: Examined, services: Services) -> None:
+    limits = services.settings.budget.limits
     planned = JobPlanned(
         job=job.id,
         sha256=reading.sha256,
@@ -68,10 +74,14 @@ async def _accept(job: Job, reading: Examined, services: Services) -> None:
         warnings=reading.warnings.as_dict(),
         estimate=total(plan.estimate for plan in reading.shards),
         join=services.settings.inbox.identical == "join",
+        limits=limits if limits.are_set else None,
     )
     await services.ledger.record(planned, at=services.clock.now())
-    if first := (await services.ledger.job(job.id)).joined:
-        log.info("job.joined", job=job.id, first=first, requests=reading.requests)
+    became = await services.ledger.job(job.id)
+    if became.joined:
+        log.info("job.joined", job=job.id, first=became.joined, requests=reading.requests)
+    elif became.state is JobState.HELD:
+        log.warning("job.held", job=job.id, reason=became.hold, text=became.hold_text)
     else:
         log.info("job.planned", job=job.id, requests=reading.requests, shards=len(reading.shards))
     if reading.warnings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import anyio
 from msgspec.structs import asdict
 
 from batchd.core import events as e
+from batchd.core.budget import Limits
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, ShardState
 from batchd.core.names import shard_id
 from batchd.core.sharding import ShardPlan
 from batchd.core.states import JOB_MOVES, RELEASES, SETTLES, job_after, shard_after
 from batchd.core.usage import ModelUsage
-from batchd.store import sql, values
+from batchd.store import budget, sql, values
 from batchd.store.database import Database
 from batchd.store.failures import LedgerGone
 from batchd.store.lookups import Lookups
@@ -82,6 +83,32 @@ class Ledger(Lookups):
         granted = await self._database.write(work)
         self.changes += granted
         return granted
+
+    async def lapse_holds(self, limits: Limits, *, at: float) -> Sequence[str]:
+        """Let jobs go on that only the budget holds, where it has room for them again.
+
+        They are planned as if just claimed: what has changed meanwhile is decided there.
+        """
+        return await self._lapse(lambda connection: budget.fitting(connection, limits, at=at), at)
+
+    async def lapse_unpriced(self, *, at: float) -> Sequence[str]:
+        """Let jobs go on whose price was not known: it may be, since the start."""
+        return await self._lapse(budget.unpriced, at)
+
+    async def _lapse(
+        self, which: Callable[[sqlite3.Connection], Sequence[str]], at: float
+    ) -> Sequence[str]:
+        def work(connection: sqlite3.Connection) -> Sequence[str]:
+            jobs = which(connection)
+            for job in jobs:
+                _Entry(connection, at).record(e.HoldLapsed(job=job))
+            return jobs
+
+        if not await self._database.read(which):
+            return ()  # as good as always, and nothing is written
+        jobs = await self._database.write(work)
+        self.changes += len(jobs)
+        return jobs
 
     async def forget(self, *, before: float, most: int) -> int:
         """Remove jobs delivered before a time, with all that was noted of them; return how many."""
@@ -175,6 +202,8 @@ class _Entry:
         return True
 
     def _job_event(self, event: e.JobEvent) -> None:
+        if isinstance(event, e.JobPlanned):
+            event = self._too_dear(event) or event
         if isinstance(event, e.JobClaimed):
             self._run("job_claimed", values.columns(event))
         else:
@@ -188,16 +217,38 @@ class _Entry:
             self._call_off(event.job)
         self._history(event.job, None, event)
 
+    def _too_dear(self, event: e.JobPlanned) -> e.JobHeld | None:
+        """Decide, where it is planned, whether the budget has room for it; hold it where not.
+
+        In this transaction and nowhere else: of two files read at once each would find room for
+        itself, and both together cross the limit. One that joins costs nothing; one that a person
+        holds is let go by a person, who may.
+        """
+        job = self._row("job", job=event.job)
+        is_free = job["waived"] or job["cancelled_at"] is not None or job["state"] != "claimed"
+        if event.limits is None or is_free or self._leader(event, job):
+            return None
+        held = budget.why_held(self.connection, event.job, event.estimate, event.limits, at=self.at)
+        if held is None:
+            return None
+        return e.JobHeld(job=event.job, reason=held.reason, text=held.text, estimate=event.estimate)
+
+    def _leader(self, event: e.JobPlanned, job: sqlite3.Row) -> sqlite3.Row | None:
+        """Return the job that it joins."""
+        if not event.join or job["cancelled_at"] is not None:
+            return None
+        same = {"job": event.job, "sha256": event.sha256, "task": job["task"]}
+        leader: sqlite3.Row | None = self.connection.execute(sql.query("leader"), same).fetchone()
+        return leader
+
     def _joins(self, event: e.JobPlanned) -> bool:
         """Decide, where it is planned, whether it has another's answers and needs no shards.
 
         In this transaction and nowhere else: between a look and a later record, the first could
         be delivered and its answers tidied away.
         """
-        job = self._row("job", job=event.job)
-        same = {"job": event.job, "sha256": event.sha256, "task": job["task"]}
-        leader = self.connection.execute(sql.query("leader"), same).fetchone()
-        if leader is None or not event.join or job["cancelled_at"] is not None:
+        leader = self._leader(event, self._row("job", job=event.job))
+        if leader is None:
             return False
         self._run("join_job", {"job": event.job, "leader": leader["id"]})
         if leader["state"] != JobState.ACTIVE:

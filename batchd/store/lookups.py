@@ -123,6 +123,10 @@ class Lookups:
         """Return what rests on somebody's word, and whose."""
         return {Pause(row["what"]): row["by"] for row in await self._rows("pauses")}
 
+    async def waits_for_money(self) -> bool:
+        """Return whether the budget holds a job."""
+        return bool(await self._rows("held_by_budget"))
+
     async def rooms_learned(self, *, since: float) -> dict[str, int]:
         """Return the account's queue limits, tokens by model, as the provider named them."""
         return {row["model"]: row["tokens"] for row in await self._rows("rooms", since=since)}

@@ -21,13 +21,19 @@ UPDATE jobs SET state = :state, state_at = :at, reason = :reason, problems = :pr
 
 -- name: job_held
 -- Nothing more of it is sent. One that is being sent has shards, and these wait.
-UPDATE jobs SET state = :state, state_at = :at, hold = :reason, hold_text = :text
+UPDATE jobs SET state = :state, state_at = :at, hold = :reason, hold_text = :text,
+       estimate = coalesce(:estimate, estimate)
  WHERE id = :job AND state = :was;
 
 -- name: job_released
 -- By a person, who has seen the sum: no budget holds it again.
 UPDATE jobs SET state = :state, state_at = :at, hold = NULL, hold_text = NULL, waived = 1
  WHERE id = :job AND state = :was;
+
+-- name: hold_lapsed
+-- Only what the budget holds: a person's word stands until a person takes it back.
+UPDATE jobs SET state = :state, state_at = :at, hold = NULL, hold_text = NULL
+ WHERE id = :job AND state = :was AND hold IN ('over-budget', 'cost-unknown');
 
 -- name: job_cancelled
 -- The first who said so is remembered. What is cancelled is not held any more: it goes on to its end.
@@ -71,8 +77,8 @@ SELECT id, state FROM jobs
  ORDER BY id LIMIT 1;
 
 -- name: join_job
--- It has the leader's answers, and no shards of its own.
-UPDATE jobs SET joined = :leader WHERE id = :job;
+-- It has the leader's answers, no shards of its own, and costs nothing.
+UPDATE jobs SET joined = :leader, estimate = 0 WHERE id = :job;
 
 -- name: settle_joined
 -- Those that joined settle with their first.
@@ -217,6 +223,37 @@ ON CONFLICT DO UPDATE SET requests = requests + excluded.requests,
        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
        cost = cost + excluded.cost, direct_cost = direct_cost + excluded.direct_cost,
        unpriced = unpriced + excluded.unpriced;
+
+-- name: spent
+-- Today and this month, by the days of UTC.
+SELECT coalesce(sum(cost) FILTER (WHERE day = date(:at, 'unixepoch')), 0.0) AS today,
+       coalesce(sum(cost), 0.0) AS month
+  FROM spend
+ WHERE day BETWEEN date(:at, 'unixepoch', 'start of month') AND date(:at, 'unixepoch');
+
+-- name: under_way
+-- What all that was let through, and is not collected, is expected to cost: shards that are or will
+-- be sent; what of this round is to be tried again and not yet planned; jobs that may go on and are
+-- being read. Not one job, which is about to be counted.
+SELECT coalesce(sum(cost), 0.0) AS cost,
+       coalesce(sum(requests) FILTER (WHERE cost IS NULL), 0) AS unknown
+  FROM (
+    SELECT s.estimate AS cost, s.requests FROM shards s JOIN jobs j ON j.id = s.job
+     WHERE s.state IN ('planned', 'submitting', 'open', 'ended') AND s.job <> :job
+       AND NOT (s.state = 'planned' AND (j.hold IS NOT NULL OR j.cancelled_at IS NOT NULL))
+    UNION ALL
+    SELECT s.estimate * (s.requests - s.kept - s.failed) / s.requests, s.requests
+      FROM jobs j JOIN shards s ON s.job = j.id
+     WHERE j.state = 'active' AND j.cancelled_at IS NULL AND s.state = 'collected'
+       AND s.round = j.round AND s.again IS NOT NULL AND j.id <> :job
+    UNION ALL
+    SELECT estimate, 0 FROM jobs WHERE state = 'claimed' AND cancelled_at IS NULL AND id <> :job
+);
+
+-- name: held_by_budget
+-- What waits for money, the oldest first.
+SELECT id, estimate, claimed_at FROM jobs
+ WHERE state = 'held' AND hold IN ('over-budget', 'cost-unknown') ORDER BY id;
 
 -- name: pauses
 -- What rests, and since when.

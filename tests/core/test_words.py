@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchd.core.words import duration, in_words, size
+from batchd.core.words import duration, in_words, money, size
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,11 @@ def test_a_size_is_in_the_unit_that_fits(count, shown):
 )
 def test_a_fact_is_shown_in_the_unit_its_name_ends_with(name, fact, shown):
     assert in_words(name, fact) == shown
+
+
+@pytest.mark.parametrize(
+    ("dollars", "shown"),
+    [(0.0, "0.00"), (12.4, "12.40"), (1234.5, "1,234.50"), (0.1, "0.10"), (0.00314, "0.0031")],
+)
+def test_money_is_shown_in_cents_and_small_sums_as_they_are(dollars: float, shown: str):
+    assert money(dollars) == shown

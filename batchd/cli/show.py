@@ -23,10 +23,12 @@ from batchd.control.presence import presence
 from batchd.control.show import shown_job
 from batchd.control.why import Ambiguous, Question
 from batchd.core.names import printable
+from batchd.core.receipt import rfc3339
 from batchd.core.words import size
 from batchd.spool.folders import Folders
 
 _LABEL = 12
+_LONGEST = 60  #: characters of a fact: what is longer is whole in --json
 _UNTOLD = ("job", "shard", "signature", "join", "changed")  # said already, or for programs
 
 
@@ -165,11 +167,17 @@ def _counts(counts: Mapping[str, Any] | None) -> Iterator[str]:
 def _fact(fact: Mapping[str, Any]) -> str:
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in fact["event"]).strip()
     told = {name: value for name, value in fact["facts"].items() if name not in _UNTOLD}
-    facts = "  ".join(f"{name}={_short(value)}" for name, value in told.items())
+    facts = "  ".join(
+        f"{name}={_short(name, value)}" for name, value in told.items() if value != ""
+    )
     about = f"{fact['shard']}  " if fact["shard"] else ""
     return f"{fact['at']}  {about}{words}  {facts}".rstrip()
 
 
-def _short(value: object) -> str:
+def _short(name: str, value: object) -> str:
+    if name.endswith("_at") and isinstance(value, int | float):
+        return rfc3339(value) or "?"
+    if isinstance(value, float):
+        return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

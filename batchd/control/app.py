@@ -24,19 +24,20 @@ from batchd.control.lent import Lent
 from batchd.control.listing import STATES, USUAL, Filter, NoSuchJob, job_of, jobs_of
 from batchd.control.messages import MOST_TEXT, Message, Refusal, Rest, Said, Wish
 from batchd.control.openapi import STATUS, document
-from batchd.control.peers import Peer, Rights, name_of
+from batchd.control.peers import Peer, Rights
 from batchd.control.presence import presence
 from batchd.control.routes import ROUTES
 from batchd.control.show import shown_job
 from batchd.control.status import status_of
 from batchd.control.views import status_as_dict
 from batchd.control.why import Ambiguous, Question
-from batchd.core.errors import BatchdError
+from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.core.model import Pause
 from batchd.core.names import printable
 from batchd.core.subjects import Job
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread
+from batchd.spool.users import name_of
 
 PEER = "batchd.peer"  #: where the connection says who it is (`serving.py`)
 MOST_BYTES = 16_384  #: of a body: none of ours has more than a sentence
@@ -90,6 +91,8 @@ def _bounded(ask: Callable[[Request], Awaitable[Answer]]) -> Callable[..., Await
             return _refusal(refused.code, str(refused))
         except ClientDisconnect:
             return Response(status_code=499)  # nobody hears it
+        except BrokenInvariant:
+            raise  # a mistake of ours is loud: uvicorn logs it, and answers 500
         except tuple(kind for kind, _ in _CODES) as error:
             code = next(code for kind, code in _CODES if isinstance(error, kind))
             return _refusal(code, str(error) or "it took too long; ask again")
@@ -184,7 +187,9 @@ class Desk:
             raise Refused("refused", f"job {job.id} is {owner}'s, not {name}'s: its owner, root and"
                           " the daemon's own user may do that")  # fmt: skip
         because = wish.because.strip()[:MOST_TEXT]
-        return await grant(job, self._services, by=f"{name}: {because}" if because else name)
+        return await grant(
+            job, self._services, by=f"by {name}: {because}" if because else f"by {name}"
+        )
 
     async def pause(self, request: Request) -> Answer:
         """POST /v1/pause."""

@@ -15,6 +15,8 @@ from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.settings import Inbox
 from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json, reason_in
 from batchd.spool.inbox import announces, unwanted
+from batchd.spool.orders import job_to_cancel
+from batchd.spool.users import name_of
 
 STAGING = ".tmp"  #: where programs write before they rename
 
@@ -87,7 +89,7 @@ def reason_of(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Re
         return because(_NOT_TAKEN[entry.kind])
     if spoken_of := announces(entry.name, inbox.announced_by, inbox.ignore):
         return because(ReasonCode.DONE_FILE, name=shown(os.fsencode(spoken_of)))
-    if by_name is not None:
+    if by_name is not None and not (job_to_cancel(entry.name) and not entry.size):
         return by_name
     if not daemon.is_running:
         return because(ReasonCode.NOT_RUNNING)
@@ -138,6 +140,8 @@ def _with_facts(
             facts["done"] = shown(os.fsencode(entry.name + inbox.done_suffix))
         case ReasonCode.NO_PERMISSION:
             facts |= {"owner": str(entry.owner), "mode": f"{entry.mode:04o}"}
+        case ReasonCode.CANCEL_UNKNOWN | ReasonCode.CANCEL_REFUSED:
+            facts |= {"job": job_to_cancel(entry.name), "owner": name_of(entry.owner)}
         case ReasonCode.NEW:
             facts["scan_seconds"] = inbox.scan_seconds
         case _:

@@ -78,13 +78,3 @@ def _groups(connection: Socket) -> tuple[int, ...]:
     except OSError:
         return ()
     return struct.unpack(f"{len(told) // struct.calcsize('I')}I", told)
-
-
-def name_of(uid: int) -> str:
-    """Name a user. May ask a directory server: not in the event loop."""
-    import pwd  # late: only Unix has it, and reading needs no names
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

@@ -26,7 +26,7 @@ async def cancel(job: Job, services: Services, *, by: str) -> Said:
     """Cancel a job; one that has ended, or was cancelled before, stays as it is."""
     if job.cancelled_at is None and await wishes.cancel(job.id, services, by=by):
         return _said(job, _cancelled(job, await services.ledger.shards_of(job.id)))
-    job = await services.ledger.job(job.id)  # it went on while it was asked
+    job = await _as_it_is(job, services)
     if job.state is JobState.DELIVERED:
         return _said(job, _delivered(job), changed=False)
     if job.state in _OVER:
@@ -60,7 +60,7 @@ async def hold(job: Job, services: Services, *, by: str) -> Said:
     if job.hold == ReasonCode.HELD:
         return _said(job, f"it is held already ({job.hold_text})", changed=False)
     if not await wishes.hold(job.id, services, by=by):
-        raise Impossible(_why_not_held(await services.ledger.job(job.id)))
+        raise Impossible(_why_not_held(await _as_it_is(job, services)))
     return _said(job, _held(job, await services.ledger.shards_of(job.id)))
 
 
@@ -85,7 +85,7 @@ async def release(job: Job, services: Services, *, by: str) -> Said:
     """Let a held job go on; one that is not held stays as it is."""
     if job.hold is not None and await wishes.release(job.id, services, by=by):
         return _said(job, "released; it goes on, whatever the budget says")
-    job = await services.ledger.job(job.id)
+    job = await _as_it_is(job, services)
     ended = _delivered(job) if job.state is JobState.DELIVERED else f"it is {job.state}"
     return _said(job, f"it is not held: {ended}", changed=False)
 
@@ -105,6 +105,11 @@ async def resume(what: Sequence[Pause], services: Services, *, by: str) -> Said:
     if not done:
         return Said(changed=False, sentence=f"{_and(what)} did not rest")
     return Said(changed=True, sentence=f"{_and(done)} {'goes' if len(done) == 1 else 'go'} on")
+
+
+async def _as_it_is(job: Job, services: Services) -> Job:
+    """It may have gone on while it was asked, and one long delivered have been forgotten."""
+    return await services.ledger.find_job(job.id) or job
 
 
 _PAUSED = {

@@ -52,6 +52,8 @@ class ReasonCode(StrEnum):
     TEMPORARY_NAME = "temporary-name"  #: how programs name what is not finished, or not for us
     IGNORED_NAME = "ignored-name"  #: the operator's own pattern
     HIDDEN = "hidden"  #: a name that begins with a dot is nobody's
+    CANCEL_UNKNOWN = "cancel-unknown"  #: an order for a job that is not there
+    CANCEL_REFUSED = "cancel-refused"  #: an order by somebody who may not give it
     STAGING = "staging"  #: where programs write before they rename
     DIRECTORY = "directory"  #: only files are taken
     SYMLINK = "symlink"  #: following one could take what lies outside
@@ -157,6 +159,10 @@ TOLD: Mapping[ReasonCode, Told] = {
         " it, or take the pattern out", "inbox.ignore"),
     _C.HIDDEN: Told(_IGNORED, "its name begins with a dot, and such files are left alone; rename it,"
         " and it is taken"),
+    _C.CANCEL_UNKNOWN: Told(_IGNORED, "it asks to cancel job {job}, and there is none; batchd jobs"
+        " lists those there are"),
+    _C.CANCEL_REFUSED: Told(_IGNORED, "it asks to cancel job {job}, which is not its owner's"
+        " ({owner}); the job's owner, root and the daemon's user may"),
     _C.STAGING: Told(_IGNORED, "it lies where programs write; rename it into inbox/, and it is taken"),
     _C.DIRECTORY: Told(_IGNORED, "it is a folder, and only files are taken; move what is in it into"
         " inbox/"),

@@ -50,7 +50,7 @@ async def pause(what: Pause, services: Services, *, by: str) -> bool:
     if what in await services.ledger.pauses():
         return False
     await services.ledger.record(Paused(what=what, by=by), at=services.clock.now())
-    log.warning("daemon.paused", what=what, text=by)
+    log.info("daemon.paused", what=what, text=by)
     _wake(services)
     return True
 

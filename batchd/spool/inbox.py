@@ -11,7 +11,7 @@ import fnmatch
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -80,15 +80,23 @@ def announces(name: str, suffix: str | None, ignored: Sequence[str] = ()) -> str
 
 
 def look(
-    inbox: Path, ignored: Sequence[str] = (), *, announced_by: str | None = None
+    inbox: Path,
+    ignored: Sequence[str] = (),
+    *,
+    announced_by: str | None = None,
+    aside: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Found]:
     """List the wanted files. Links, pipes, devices and folders are left alone, never opened.
+
+    `aside` is told every other name: the folder is listed once.
 
     With `announced_by` a file is only told as announced where another lies beside it whose name
     has this at its end.
     """
+    names = list[str]()
     with os.scandir(inbox) as entries:
-        names = [entry.name for entry in entries if is_wanted(entry.name, ignored)]
+        for entry in entries:
+            (names.append if is_wanted(entry.name, ignored) else aside)(entry.name)
     for name in names:
         path = inbox / name
         if (status := _if_plain(path)) is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -19,8 +20,10 @@ from batchd.core.reasons import ReasonCode
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.bulletin import post_inbox
-from batchd.spool.inbox import Found, look, may_be_read
+from batchd.spool.inbox import Found, Observed, look, may_be_read
+from batchd.spool.orders import job_to_cancel
 from batchd.spool.signature import open_plain, signature
+from batchd.stages.orders import obey
 
 log = structlog.get_logger()
 
@@ -39,8 +42,10 @@ _OF_THE_DISK = frozenset(
 
 
 async def run_once(services: Services) -> int:
-    """Take the settled files, then list what is not listed."""
-    settled = await in_thread(_settled, services, most=await _room(services))
+    """Do what is ordered, take the settled files, then list what is not listed."""
+    settled, orders = await in_thread(_settled, services, most=await _room(services))
+    staying = await obey(orders, services)
+    await in_thread(_say_what_waits, settled, staying, services)
     await in_thread(_take, settled, await services.ledger.last_job(), services)
     return await _list_unlisted(services)
 
@@ -69,23 +74,31 @@ async def _room(services: Services) -> int:
     return min(room, _AT_ONCE)
 
 
-def _settled(services: Services, *, most: int = _AT_ONCE) -> Sequence[Found]:
-    inbox, settling = services.settings.inbox, services.settling
-    found = look(services.folders.inbox, inbox.ignore, announced_by=inbox.announced_by)
+def _settled(services: Services, *, most: int = _AT_ONCE) -> tuple[Sequence[Found], Sequence[str]]:
+    """Return the files that are settled, and the names of those that may be orders."""
+    inbox, settling, orders = services.settings.inbox, services.settling, list[str]()
+
+    def aside(name: str) -> None:
+        if job_to_cancel(name):
+            orders.append(name)
+
+    found = look(services.folders.inbox, inbox.ignore, announced_by=inbox.announced_by, aside=aside)
     now = services.clock.monotonic()
     with services.collector.kept_out(lambda: len(settling)):
         settled = settling.observe(found, now, most=most)
-    _say_what_waits(settled, now, services)
-    return settled
+    return settled, orders
 
 
-def _say_what_waits(settled: Sequence[Found], now: float, services: Services) -> None:
+def _say_what_waits(
+    settled: Sequence[Found], staying: Sequence[Observed], services: Services
+) -> None:
     """Leave word for whoever asks why a file is still there; those taken now are not.
 
     One that could not be taken before is offered now and then, and stays where it is meanwhile.
     """
     taken, stopped = {file.path.name for file in settled}, services.intake.reason
-    observed = services.settling.observed(now, stopped=stopped)
+    now = services.clock.monotonic()
+    observed = chain(services.settling.observed(now, stopped=stopped), staying)
     post_inbox(
         services.folders.var,
         (one for one in observed if one.name not in taken or one.reason in _REFUSED),

@@ -41,6 +41,11 @@ class Lookups:
         jobs = await self._all("job", values.job, job=job_id)
         return _only(jobs, f"job {job_id}")
 
+    async def find_job(self, job_id: str) -> Job | None:
+        """Return one job; None for an id that isn't there, or is not there any more."""
+        jobs = await self._all("job", values.job, job=job_id)
+        return jobs[0] if jobs else None
+
     async def shard(self, shard_id: str) -> Shard:
         """Return one shard. Raises `BrokenInvariant` for an id that isn't there."""
         shards = await self._all("shard", values.shard, shard=shard_id)

@@ -185,7 +185,7 @@ async def test_the_group_reads_and_the_owner_writes(capsys):
             assert (await asks(BERT, "POST", "pause")).startswith("refused: that concerns")
             assert await services.ledger.pauses() == {}
             assert "'changed': True" in await asks(ANNA, *wish)
-            assert (await services.ledger.job(job)).hold_text == f"user {ANNA}"
+            assert (await services.ledger.job(job)).hold_text == f"by user {ANNA}"
 
             services.folders.socket.chmod(0o666)  # what the folder allows is not all that counts
             assert (await asks(CARL, "GET", "jobs", groups=())).startswith("refused: only those")

@@ -253,7 +253,7 @@ async def test_a_file_that_its_owner_takes_back_is_forgotten(tmp_path):
         path = put(tmp_path / "inbox" / "a.jsonl", lines(1))
         await look(services)
         services.clock.advance(1.0)
-        settled = claim._settled(services)
+        settled, _ = claim._settled(services)
         assert [found.path for found in settled] == [path]
         path.unlink()
         await in_thread(claim._take, settled, None, services)

@@ -241,9 +241,9 @@ async def test_a_file_changed_between_look_and_claim_waits_again(tmp_path):
         path = drop(tmp_path, "a.jsonl", [request("a")])
         await claim.run_once(services)
         services.clock.advance(1.0)
-        found = claim._settled(services)
+        (found,), _ = claim._settled(services)
         path.write_bytes(path.read_bytes() * 2)
         with services.work.claiming(["0aaaaa"], services.folders.inbox):
-            claim._take_one(found[0], "0aaaaa", services)
+            claim._take_one(found, "0aaaaa", services)
         assert path.exists()
         assert await settle_and_claim(services) == 1

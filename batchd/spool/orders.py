@@ -1,0 +1,46 @@
+"""Empty files in the inbox that are no work but somebody's word: JOB.cancel.
+
+Whose word it is says the file's owner. One with content is no order: somebody's data may be called
+anything. Nor is one with a second name: a link to another's empty file would speak for them.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchd.core.names import is_job_id
+
+SUFFIX = ".cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Somebody wants a job cancelled."""
+
+    path: Path
+    job: str
+    owner: int  #: the uid of the file
+
+
+def job_to_cancel(name: str) -> str | None:
+    """Return the job that a file of this name would cancel; None for any other name."""
+    if not name.endswith(SUFFIX):
+        return None  # before anything else: of ten thousand ignored files each comes by here
+    job = name.removesuffix(SUFFIX)
+    return job if is_job_id(job) else None
+
+
+def orders_in(inbox: Path, names: Iterable[str]) -> Iterator[Order]:
+    """Look at the files of these names; what has been taken back meanwhile is none."""
+    for name in names:
+        path, job = inbox / name, job_to_cancel(name)
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        is_order = stat.S_ISREG(status.st_mode) and not status.st_size and status.st_nlink == 1
+        if job is not None and is_order:
+            yield Order(path, job, status.st_uid)

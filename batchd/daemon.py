@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from shlex import quote
 
@@ -26,6 +27,7 @@ from batchd.remote.circuit import Circuit
 from batchd.remote.openai_batches import OpenAIBatches
 from batchd.runtime.clock import Clock, SystemClock
 from batchd.runtime.loop import Crew, Rest
+from batchd.runtime.reloading import Reloading, hangups, leaves_with_terminal, obey_hangups
 from batchd.runtime.services import Services
 from batchd.runtime.skew import watch_clocks
 from batchd.runtime.stage import bells_for, connect
@@ -53,17 +55,32 @@ _FILES_GRACE = 60.0  #: seconds a batch that has ended may take to name its file
 _LONGEST_DEFERRAL = 300.0  #: seconds; the longest back-off there is (core/pacing.py)
 
 
-def run_daemon(settings: Settings, *, api_key: str, base_url: str | None) -> int:
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a reload asks for: the settings as they stand now, and who else is to be told."""
+
+    read: Callable[[], Settings]
+    hand_on: Callable[[Settings], None]
+
+
+def run_daemon(
+    settings: Settings, *, api_key: str, base_url: str | None, configuration: Configuration
+) -> int:
     """Run until told to stop; return the exit code. Raises `ConfigError` and `AlreadyRunning`."""
     make_stacks_roomy()
-    return anyio.run(partial(_run, settings, api_key=api_key, base_url=base_url))
+    return anyio.run(
+        partial(_run, settings, api_key=api_key, base_url=base_url, configuration=configuration)
+    )
 
 
-async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int:
+async def _run(
+    settings: Settings, *, api_key: str, base_url: str | None, configuration: Configuration
+) -> int:
     folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
     must_be_local(folders.var)  # before the lock: there it may be nobody's
     manager = Manager.of(os.environ, pid=os.getpid())
-    with folders.locked():
+    with_terminal = leaves_with_terminal()
+    with hangups() as signals, folders.locked():
         folders.prepare()
         manager.starting(seconds=_longest_start(folders))
         if crossed := folders.crossed():
@@ -78,12 +95,27 @@ async def _run(settings: Settings, *, api_key: str, base_url: str | None) -> int
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_pages, services)
                 beside.start_soon(listen, services)
+                reloading = _reloading(services, manager, configuration)
+                beside.start_soon(
+                    partial(obey_hangups, signals, reloading, with_terminal=with_terminal)
+                )
                 beside.start_soon(watch_clocks, [folders.staging, folders.var], clock)
                 await supervise(STAGES, services, manager)
                 beside.cancel_scope.cancel()
             leave_for_sure(LEAVING)
     log.info("daemon.stopped")
     return 0
+
+
+def _reloading(services: Services, manager: Manager, configuration: Configuration) -> Reloading:
+    is_far = remote_kind(services.folders.inbox) is not None
+
+    def hand_on(settings: Settings) -> None:
+        services.prices = Prices(settings.prices)
+        services.settling.be_patient(patience_of(settings.inbox, is_far=is_far))
+        configuration.hand_on(settings)
+
+    return Reloading(services, manager, configuration.read, hand_on)
 
 
 def _longest_start(folders: Folders) -> float:

@@ -231,6 +231,27 @@ def test_a_full_file_is_put_aside_and_the_oldest_goes(file):
     assert [one.read_text()[0::50] for one in sorted(file.parent.iterdir())] == ["8", "67", "45"]
 
 
+def test_other_limits_hold_from_the_next_line_on(file):
+    handler = rotated(file)
+    handler.write("0" * 49)
+    handler.limit(max_bytes=60, keep_files=1)
+    for number in range(1, 4):
+        handler.write(f"{number}" * 49)
+    handler.close()
+
+    assert [one.read_text()[:1] for one in sorted(file.parent.iterdir())] == ["3", "2"]
+
+
+def test_the_level_can_be_another_while_it_runs(file):
+    with logs.configure(Logging(), file, stream=io.StringIO()) as kept:
+        kept.adopt(Logging(level="warning"))
+        log.info("unheard")
+        kept.adopt(Logging(level="debug"))
+        log.debug("heard")
+
+    assert [line["event"] for line in lines(file)] == ["heard"]
+
+
 def test_a_line_longer_than_the_file_may_be_is_written_all_the_same(file):
     handler = rotated(file)
     handler.write("x" * 1000)

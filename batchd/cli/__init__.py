@@ -45,6 +45,7 @@ COMMANDS = {
         "batchd.cli.pause", "Let intake, submission or both rest; everything else goes on."
     ),
     "resume": Lazy("batchd.cli.resume", "Let intake, submission or both go on."),
+    "reload": Lazy("batchd.cli.reload", "Have the daemon read its settings again."),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",

@@ -29,7 +29,8 @@ def run(loaded: Loaded) -> int:
     must_be_apart(folders, config=loaded.source)
     keep_strangers_out()
     log_file = folders.log
-    with logs.configure(settings.logging, log_file, secrets=(key,)):
-        from batchd.daemon import run_daemon
+    with logs.configure(settings.logging, log_file, secrets=(key,)) as lines:
+        from batchd.daemon import Configuration, run_daemon
 
-        return run_daemon(settings, api_key=key, base_url=address)
+        anew = Configuration(loaded.again, lambda settings: lines.adopt(settings.logging))
+        return run_daemon(settings, api_key=key, base_url=address, configuration=anew)

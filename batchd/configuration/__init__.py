@@ -7,8 +7,9 @@ the file: with the default root "." a checkout is a root, whichever file configu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from batchd.configuration.credentials import api_key, base_url
@@ -33,6 +34,7 @@ class Loaded:
     source: Path | None  #: the file; None where there is none. tasks/ lies beside it
     #: "batches.max_open" -> "config/batchd.toml, line 12"; what is not here is a default
     origins: Mapping[str, str] = field(default_factory=dict)
+    again: Callable[[], Settings] = Settings  #: the same, read once more; raises `ConfigError`
 
 
 def load(
@@ -54,7 +56,14 @@ def load(
     problems += unfitting(values, origins)
     if problems:
         raise ConfigError("\n".join(problems))
-    return Loaded(settings=assemble(values), source=source, origins=origins)
+    again = partial(_again, config, overrides, environment, cwd)
+    return Loaded(settings=assemble(values), source=source, origins=origins, again=again)
+
+
+def _again(
+    config: Path | None, overrides: Sequence[str], environment: Mapping[str, str], cwd: Path
+) -> Settings:
+    return load(config, overrides, environment, cwd).settings
 
 
 def _settle(

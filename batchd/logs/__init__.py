@@ -43,6 +43,15 @@ class Logs:
             handler.addFilter(_is_ours_or_a_warning)
             root.addHandler(handler)
 
+    def adopt(self, values: settings.Logging) -> None:
+        """Go by other settings from now on: level, `max_bytes` and `keep_files`."""
+        level = _level(values)
+        logging.getLogger(OURS).setLevel(level)
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+        for handler in self._handlers:
+            if isinstance(handler, RotatedFile):
+                handler.limit(max_bytes=values.max_bytes, keep_files=values.keep_files)
+
     def close(self) -> None:
         root = logging.getLogger()
         for handler in self._handlers:
@@ -96,7 +105,7 @@ def configure(
         file.setFormatter(_formatter(as_json, before))
         handlers.append(file)
         trouble = file.trouble()
-    level = logging.getLevelNamesMapping()[values.level.upper()]
+    level = _level(values)
     structlog.configure(
         processors=[*before, ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -107,6 +116,10 @@ def configure(
     if trouble:
         structlog.get_logger().warning("log.unavailable", file=log_file, error=trouble)
     return logs
+
+
+def _level(values: settings.Logging) -> int:
+    return logging.getLevelNamesMapping()[values.level.upper()]
 
 
 def _formatter(renderer: Processor, before: Sequence[Processor]) -> ProcessorFormatter:

@@ -51,6 +51,10 @@ class RotatedFile(Quiet):
         self._descriptor: int | None = None
         self._is_torn = False  #: the last line has no end: it did not fit on the disk
 
+    def limit(self, *, max_bytes: int, keep_files: int) -> None:
+        """Keep so much from now on. Older files than that stay until somebody takes them away."""
+        self._max_bytes, self._keep_files = max_bytes, keep_files
+
     def trouble(self) -> str | None:
         """Why nothing can be written, asked once at the start; later it would be asked in vain."""
         try:

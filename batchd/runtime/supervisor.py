@@ -27,7 +27,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 async def supervise(stages: Sequence[Stage], services: Services, manager: Manager = NOBODY) -> None:
     """Run the stages and the watcher until SIGTERM or SIGINT; then let what is in flight end."""
-    leaving = partial(manager.stopping, seconds=services.settings.daemon.grace_seconds + LEAVING)
+
+    def leaving() -> None:
+        manager.stopping(seconds=services.settings.daemon.grace_seconds + LEAVING)
+
     turning = anyio.CancelScope()
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
         async with anyio.create_task_group() as obeying:

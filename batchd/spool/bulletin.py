@@ -1,4 +1,4 @@
-"""What a running daemon leaves for other processes to read: var/daemon.json and var/inbox.json.
+"""What a running daemon leaves for others to read: daemon.json, inbox.json, reload.json in var/.
 
 Hints for people, never the truth: nothing of batchd's decides by them. They appear whole, but
 without fsync, for after a power cut there is no daemon to speak of either.
@@ -23,7 +23,7 @@ from batchd.spool.placing import PART
 
 MOST_FILES = 5_000  #: named one by one; a storm of more is counted
 _SECONDS_BETWEEN = 2.0  #: two writings of inbox.json, however much happens
-_DAEMON, _INBOX = "daemon.json", "inbox.json"
+_DAEMON, _INBOX, _RELOAD = "daemon.json", "inbox.json", "reload.json"
 
 
 class DaemonSays(msgspec.Struct, frozen=True):
@@ -54,7 +54,18 @@ class InboxSeen(msgspec.Struct, frozen=True):
     schema: int = 1
 
 
-T = TypeVar("T", DaemonSays, InboxSeen)
+class ReloadSays(msgspec.Struct, frozen=True):
+    """What came of the last SIGHUP."""
+
+    pid: int
+    asked: float  #: when reading the settings began, by the daemon's monotonic clock
+    applied: tuple[str, ...] = ()  #: names of settings that hold now
+    waiting: tuple[str, ...] = ()  #: names of settings that need a restart
+    problem: str | None = None  #: why everything stays as it was
+    schema: int = 1
+
+
+T = TypeVar("T", DaemonSays, InboxSeen, ReloadSays)
 
 
 def name_in_json(name: str) -> str:
@@ -108,6 +119,16 @@ def _post_if_changed(path: Path, now: InboxSeen) -> None:
         os.utime(path)  # it was looked at, and is as it was
     else:
         _post(path, now)
+
+
+def post_reload(var: Path, said: ReloadSays) -> None:
+    """Say what came of a reload."""
+    _post(var / _RELOAD, said)
+
+
+def reload_says(var: Path) -> ReloadSays | None:
+    """Return what came of the last reload, which may have been another daemon's."""
+    return _read(var / _RELOAD, ReloadSays)
 
 
 def daemon_says(var: Path) -> DaemonSays | None:

@@ -167,6 +167,10 @@ class Settling:
         self._patience = patience
         self._seen: dict[Path, _Observation] = {}
 
+    def be_patient(self, patience: Patience) -> None:
+        """Wait differently from now on; what was seen stays seen."""
+        self._patience = patience
+
     def __len__(self) -> int:
         """How many files are remembered."""
         return len(self._seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_each_message_is_one_datagram_with_all_its_fields(listening):
         "STATUS=hanging",
         "STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=13000000",
     ]
+
+
+def test_a_reload_bears_the_time_that_systemd_compares_with_its_own(listening):
+    address, theirs = listening
+    before = time.monotonic_ns() // 1000
+    manager(address).reloading()
+    first, _, moment = theirs.recv(4096).decode().partition("\nMONOTONIC_USEC=")
+    assert first == "RELOADING=1"
+    assert before <= int(moment) <= time.monotonic_ns() // 1000
 
 
 def test_a_status_is_one_line_and_no_field_of_its_own(listening):

@@ -91,6 +91,15 @@ def test_a_file_is_settled_after_two_looks_and_its_quiet_time(tmp_path: Path, se
     assert seen_at(settling, tmp_path, 102.0) == ["a.jsonl"]
 
 
+def test_another_patience_holds_for_what_was_seen_before(tmp_path: Path, settling: Settling):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"{}\n")
+    assert seen_at(settling, tmp_path, 0.0) == []
+    settling.be_patient(Patience(settle=5.0, empty=30.0, cut=60.0))
+    assert seen_at(settling, tmp_path, 2.5) == []
+    assert seen_at(settling, tmp_path, 5.5) == ["a.jsonl"]
+
+
 def test_one_look_is_not_enough_however_long_ago_the_daemon_began(tmp_path: Path, settling):
     (tmp_path / "a.jsonl").write_bytes(LINE)
     assert seen_at(settling, tmp_path, 1e9) == []

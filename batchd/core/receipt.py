@@ -13,6 +13,7 @@ import msgspec
 from batchd.core.answers import Answer, Soft
 from batchd.core.model import CancelWhy, JobState
 from batchd.core.names import printable, shown
+from batchd.core.problems import CAUTIONS
 from batchd.core.rendering import SCHEMA
 from batchd.core.subjects import Job, Shard
 from batchd.core.usage import ModelUsage, merged
@@ -120,6 +121,7 @@ def receipt(
         "errors": account.errors,
         "soft": account.soft,
         "repairs": job.repairs or None,
+        "warnings": job.warnings or None,
         "oddities": dict(sum((Counter(shard.oddities) for shard in shards), Counter())) or None,
         "times": _times(job, shards, now),
         "files": [{"name": f.name, "bytes": f.size, "sha256": f.sha256} for f in files],
@@ -231,6 +233,7 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
     text += _section("errors", _errors_in_words(receipt["errors"]))
     text += _section("not plain answers", _soft_in_words(receipt["soft"]))
     text += _section("noticed", _noticed_in_words(receipt))
+    text += _section("warnings", _warnings_in_words(receipt["warnings"] or {}))
     text += _section("batches", [_batch_in_words(batch) for batch in receipt["batches"]])
     text += _section("files", [_file_in_words(file) for file in receipt["files"]])
     return "\n".join(text) + "\n"
@@ -316,6 +319,16 @@ def _noticed_in_words(receipt: Mapping[str, Any]) -> list[str]:
     noticed = {**(receipt["repairs"] or {}), **(receipt["oddities"] or {})}
     words = {name: _ODDITIES.get(name, name.replace("_", " ")) for name in noticed}
     return [f"{words[name]}: {value}" for name, value in noticed.items() if value]
+
+
+def _warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
+    """A ledger of another version may know other codes."""
+    known = [(code, seen) for code, seen in warnings.items() if code in CAUTIONS]
+    return [
+        f"{seen['total']:>6,}  {CAUTIONS[code].message} (first on line"
+        f" {', '.join(map(str, seen['lines']))})"
+        for code, seen in known
+    ]
 
 
 def _batch_in_words(batch: Mapping[str, Any]) -> str:

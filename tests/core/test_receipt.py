@@ -266,3 +266,13 @@ def test_a_time_that_can_not_be_is_left_out():
     assert rfc3339(1.7e15) is None
     assert rfc3339(float("inf")) is None
     assert rfc3339(0.0) == "1970-01-01T00:00:00.000Z"
+
+
+def test_what_the_check_warned_of_is_told_with_its_first_lines():
+    warned = {"no_output_limit": {"total": 12_000, "lines": [1, 2], "detail": ""}, "of-old": {}}
+    made = receipt_of(account(None), SHARD, job=replace(JOB, warnings=warned))
+    assert made["warnings"] == warned
+    text = receipt_as_text(made)
+    assert "12,000  no limit on output tokens" in text
+    assert "(first on line 1, 2)" in text
+    assert "warnings" not in receipt_as_text(receipt_of(account(None), SHARD))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from batchd.control.presence import Presence
+from batchd.core.model import Pause
 from batchd.core.names import shown
 from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.settings import Inbox
@@ -94,6 +95,13 @@ def reason_of(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Re
     if not daemon.is_running:
         return because(ReasonCode.NOT_RUNNING)
     return _as_seen(entry, inbox=inbox, daemon=daemon, now=now)
+
+
+def named_by(reason: Reason, pauses: Mapping[Pause, str]) -> Reason:
+    """Say who paused the intake, where that is what a file waits for."""
+    if reason.code is not ReasonCode.PAUSED:
+        return reason
+    return because(ReasonCode.PAUSED, by=pauses.get(Pause.INTAKE, "somebody"))
 
 
 def _as_seen(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Reason:

@@ -6,10 +6,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batchd.control.ledger import Part
-from batchd.core.model import JobState, ShardState
-from batchd.core.pacing import has_room
+from batchd.control.ledger import Part, Reader
+from batchd.core.admission import (
+    HOUR,
+    LEARNED_FOR,
+    Created,
+    Limits,
+    Load,
+    Resting,
+    admit,
+    in_turn,
+)
+from batchd.core.model import JobState, Pause, ShardState
 from batchd.core.reasons import Reason, ReasonCode, because
+from batchd.core.stuck import is_stuck
 from batchd.core.subjects import Job, Shard
 from batchd.settings import Batches
 from batchd.spool.bulletin import reason_in
@@ -20,13 +30,18 @@ ORDER = (
     ReasonCode.DOUBT_UNSETTLED,
     ReasonCode.BATCH_VANISHED,
     ReasonCode.ANSWERS_MISSING,
+    ReasonCode.STUCK,
     ReasonCode.DENIED,
     ReasonCode.NO_ROOM,
     ReasonCode.PROVIDER_UNAVAILABLE,
     ReasonCode.FILE_UNSEEN,
     ReasonCode.NOT_THERE,
     ReasonCode.DOUBT,
+    ReasonCode.HELD,
+    ReasonCode.SUBMISSION_PAUSED,
     ReasonCode.WAITING_FOR_TOKENS,
+    ReasonCode.WAITING_FOR_EMBEDDINGS,
+    ReasonCode.WAITING_FOR_THE_HOUR,
     ReasonCode.WAITING_FOR_ROOM,
     ReasonCode.UPLOADING,
     ReasonCode.SUBMITTING,
@@ -38,20 +53,64 @@ _AT_PROVIDER = (ShardState.SUBMITTING, ShardState.OPEN)
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the account has at the provider, and what it may have."""
+    """What the account has at the provider, what it may have, and what waits for what."""
 
     batches: Batches
-    open_batches: int  #: or perhaps open
-    queued: Mapping[str, int]  #: tokens by model
+    load: Load
+    limits: Limits
+    created: Created
+    pauses: Mapping[Pause, str]
+    waits: Mapping[str, ReasonCode]  #: by shard; those that nothing keeps are not in it
 
     @classmethod
-    def of(cls, parts: Sequence[Part], batches: Batches) -> Room:
-        """Count what counts against the limits."""
-        there = [part.shard for part in parts if part.shard.state in _AT_PROVIDER]
-        queued = Counter[str]()
-        for shard in there:
-            queued[shard.model] += shard.tokens
-        return cls(batches, len(there), queued)
+    def of(
+        cls,
+        parts: Sequence[Part],
+        batches: Batches,
+        *,
+        now: float,
+        jobs: Sequence[Job] = (),
+        pauses: Mapping[Pause, str] | None = None,
+        learned: Mapping[str, int] | None = None,
+        created: Created | None = None,
+    ) -> Room:
+        """Ask what the stage that submits asks, of all parts on their way."""
+        shards = [part.shard for part in parts]
+        load = Load.of(shard for shard in shards if shard.state in _AT_PROVIDER)
+        limits = Limits(
+            max_open=batches.max_open,
+            max_per_hour=batches.max_per_hour,
+            embeddings=batches.enqueued_embeddings,
+            configured=batches.enqueued_tokens,
+            learned=learned or {},
+        )
+        resting = Resting(
+            is_paused=Pause.SUBMISSION in (pauses or {}),
+            held={job.id for job in jobs if job.hold},
+        )
+        called_off = {job.id for job in jobs if job.cancelled_at is not None}
+        admission = admit(
+            [shard for shard in in_turn(shards) if shard.job not in called_off],
+            load=load,
+            created=created or Created(),
+            limits=limits,
+            resting=resting,
+            now=now,
+        )
+        return cls(batches, load, limits, created or Created(), pauses or {}, admission.waits)
+
+    @classmethod
+    def seen(cls, reader: Reader, batches: Batches, *, now: float) -> Room:
+        """Read from the ledger what it takes."""
+        return cls.of(
+            reader.live_parts(),
+            batches,
+            now=now,
+            jobs=reader.unfinished_jobs(),
+            pauses=reader.pauses(),
+            learned=reader.rooms_learned(since=now - LEARNED_FOR),
+            created=reader.created_since(now - HOUR),
+        )
 
 
 def reason_of_job(job: Job, parts: Sequence[Part], *, room: Room, now: float) -> Reason:
@@ -112,9 +171,11 @@ def reason_of_shard(part: Part, *, room: Room, now: float) -> Reason:
         return because(recorded, **facts)
     match shard.state:
         case ShardState.PLANNED:
-            return because(_why_not_sent(shard, room), **facts)
+            return because(room.waits.get(shard.id, ReasonCode.UPLOADING), **facts)
         case ShardState.SUBMITTING:
             return because(ReasonCode.SUBMITTING, **facts)
+        case ShardState.OPEN if is_stuck(shard, now):
+            return because(ReasonCode.STUCK, **facts)
         case ShardState.OPEN:
             return because(ReasonCode.AT_THE_PROVIDER, **facts)
         case ShardState.ENDED | ShardState.COLLECTED:
@@ -127,29 +188,37 @@ def _is_past(recorded: ReasonCode, shard: Shard, now: float) -> bool:
     return passing and shard.due_at <= now
 
 
-def _why_not_sent(shard: Shard, room: Room) -> ReasonCode:
-    batches = room.batches
-    if room.open_batches >= batches.max_open:
-        return ReasonCode.WAITING_FOR_ROOM
-    fits = has_room(shard.tokens, shard.model, enqueued=room.queued, limits=batches.enqueued_tokens)
-    return ReasonCode.UPLOADING if fits else ReasonCode.WAITING_FOR_TOKENS
-
-
 def _facts(part: Part, *, room: Room, now: float) -> dict[str, object]:
     shard = part.shard
     facts = {
+        "job": shard.job,
         "shard": shard.id,
         "model": shard.model,
         "text": part.text,
-        "again_seconds": round(max(shard.due_at - now, 0.0), 1),
+        "again_seconds": round(max(_again_at(shard, room) - now, 0.0), 1),
         "batch": shard.batch,
         "status": str(shard.status or "new") if shard.batch else None,
         "completed": shard.counts.completed if shard.batch else None,
         "requests": shard.requests,
         "open_seconds": round(now - shard.opened_at, 1) if shard.opened_at else None,
-        "max_open": room.batches.max_open,
-        "open_batches": room.open_batches,
-        "queued_tokens": room.queued.get(shard.model, 0),
-        "limit_tokens": room.batches.enqueued_tokens.get(shard.model),
+        **_facts_of_room(shard, room),
     }
     return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def _facts_of_room(shard: Shard, room: Room) -> dict[str, object]:
+    return {
+        "max_open": room.limits.max_open,
+        "open_batches": room.load.batches,
+        "queued_tokens": room.load.tokens.get(shard.model, 0),
+        "limit_tokens": room.limits.tokens(shard.model),
+        "created": room.created.number,
+        "embeddings": room.load.embeddings,
+        "limit_embeddings": room.limits.embeddings,
+        "by": room.pauses.get(Pause.SUBMISSION),
+    }
+
+
+def _again_at(shard: Shard, room: Room) -> float:
+    hour = room.waits.get(shard.id) is ReasonCode.WAITING_FOR_THE_HOUR
+    return room.created.oldest + HOUR if hour and room.created.oldest else shard.due_at

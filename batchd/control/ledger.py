@@ -16,7 +16,9 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from batchd.core.admission import Created
 from batchd.core.errors import ConfigError
+from batchd.core.model import Pause
 from batchd.core.subjects import Job, Shard
 from batchd.store import sql, values
 from batchd.store.identity import is_blank
@@ -85,6 +87,19 @@ class Reader:
     def job_counts(self) -> Sequence[tuple[str, str | None, int]]:
         """Return state, outcome and how many jobs have them."""
         return [(row["state"], row["outcome"], row["jobs"]) for row in self._rows("count_jobs")]
+
+    def pauses(self) -> dict[Pause, str]:
+        """Return what rests on somebody's word, and whose."""
+        return {Pause(row["what"]): row["by"] for row in self._rows("pauses")}
+
+    def rooms_learned(self, *, since: float) -> dict[str, int]:
+        """Return the account's queue limits, tokens by model, as the provider named them."""
+        return {row["model"]: row["tokens"] for row in self._rows("rooms", since=since)}
+
+    def created_since(self, since: float) -> Created:
+        """Return how many creations of a batch began after a time, and when the first of them."""
+        (row,) = self._rows("created_since", since=since)
+        return Created(**dict(row))
 
     def _rows(self, question: str, /, **parameters: object) -> Iterator[sqlite3.Row]:
         return iter(self._connection.execute(_questions()[question], parameters))

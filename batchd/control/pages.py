@@ -18,6 +18,7 @@ import msgspec
 
 from batchd.control.jobs import Room, reason_of_job
 from batchd.control.ledger import Part
+from batchd.core.admission import HOUR, LEARNED_FOR
 from batchd.core.model import ShardState
 from batchd.core.names import printable, shown
 from batchd.core.reasons import Reason
@@ -25,7 +26,6 @@ from batchd.core.receipt import rfc3339
 from batchd.core.subjects import Job
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread
-from batchd.settings import Settings
 from batchd.spool.folders import Folders
 from batchd.spool.placing import PART
 
@@ -36,7 +36,7 @@ _SCHEMA = 1
 
 async def keep_pages(services: Services) -> None:
     """Write the pages of whatever has changed, until cancelled."""
-    pages, changes, at = Pages(services.folders, services.settings), -1, 0.0
+    pages, changes, at = Pages(services.folders), -1, 0.0
     while True:
         now = services.clock.monotonic()
         if services.ledger.changes != changes or now - at >= AT_LEAST_EVERY:
@@ -53,19 +53,31 @@ async def _write(pages: Pages, services: Services) -> None:
     # it, and then another program's last close deletes the -wal under us.
     jobs, live = await services.ledger.unfinished()
     parts = [Part(shard, text) for shard, text in live]
-    await in_thread(pages.write, jobs, parts, now=services.clock.now())
+    room = await _room(services, jobs, parts)
+    await in_thread(pages.write, jobs, parts, room=room, now=services.clock.now())
+
+
+async def _room(services: Services, jobs: Sequence[Job], parts: Sequence[Part]) -> Room:
+    ledger, now = services.ledger, services.clock.now()
+    return Room.of(
+        parts,
+        services.settings.batches,
+        now=now,
+        jobs=jobs,
+        pauses=await ledger.pauses(),
+        learned=await ledger.rooms_learned(since=now - LEARNED_FOR),
+        created=await ledger.created_since(now - HOUR),
+    )
 
 
 class Pages:
     """The pages of one root."""
 
-    def __init__(self, folders: Folders, settings: Settings) -> None:
+    def __init__(self, folders: Folders) -> None:
         self._folders = folders
-        self._settings = settings
 
-    def write(self, jobs: Sequence[Job], live: Sequence[Part], *, now: float) -> None:
+    def write(self, jobs: Sequence[Job], live: Sequence[Part], *, room: Room, now: float) -> None:
         """Write a page for each job on its way."""
-        room = Room.of(live, self._settings.batches)
         parts: Mapping[str, list[Part]] = defaultdict(list)
         for part in live:
             parts[part.shard.job].append(part)

@@ -40,3 +40,16 @@ SELECT * FROM jobs
 -- name: history_of
 -- What happened to a job, in order.
 SELECT at, shard, event, facts FROM history WHERE job = :job ORDER BY id;
+
+-- name: pauses
+-- What rests, and who said so.
+SELECT what, "by" FROM pauses;
+
+-- name: rooms
+-- The account's queue limits that were learned since a time.
+SELECT model, tokens FROM room_learned WHERE at >= :since;
+
+-- name: created_since
+-- Batches whose creation began after a time.
+SELECT count(*) AS number, min(submit_started_at) AS oldest FROM shards
+ WHERE submit_started_at > :since;

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchd.control.inbox import Entry, entries, reason_of
+from batchd.control.inbox import Entry, entries, named_by, reason_of
 from batchd.control.jobs import Room, reason_of_job
 from batchd.control.ledger import Part, Reader
 from batchd.control.presence import Presence
@@ -65,9 +65,9 @@ def status_of(
     folders: Folders, settings: Settings, *, reader: Reader, daemon: Presence, now: float
 ) -> Status:
     """Look at everything once."""
-    found, trouble = _inbox(folders, settings, daemon=daemon, now=now)
+    found, trouble = _inbox(folders, settings, reader=reader, daemon=daemon, now=now)
     jobs, parts = reader.unfinished_jobs(), reader.live_parts()
-    room = Room.of(parts, settings.batches)
+    room = Room.seen(reader, settings.batches, now=now)
     reasons = _reasons(jobs, parts, room=room, now=now)
     return Status(
         daemon=daemon,
@@ -86,11 +86,14 @@ Named = tuple[str, Reason]
 
 
 def _inbox(
-    folders: Folders, settings: Settings, *, daemon: Presence, now: float
+    folders: Folders, settings: Settings, *, reader: Reader, daemon: Presence, now: float
 ) -> tuple[list[Named], str | None]:
+    pauses = reader.pauses()
+
     def named(entry: Entry) -> Named:
         name = shown(entry.name.encode("utf-8", errors="surrogateescape"))
-        return name, reason_of(entry, inbox=settings.inbox, daemon=daemon, now=now)
+        reason = reason_of(entry, inbox=settings.inbox, daemon=daemon, now=now)
+        return name, named_by(reason, pauses)
 
     try:
         found = sorted(entries(folders.inbox), key=lambda entry: entry.changed_at)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchd.control.inbox import STAGING, Entry, reason_of
+from batchd.control.inbox import STAGING, Entry, named_by, reason_of
 from batchd.control.jobs import Room, reason_of_job, reason_of_shard
 from batchd.control.ledger import Part, Reader
 from batchd.control.places import Id, Place, id_of, job_in, place_of
@@ -116,7 +116,7 @@ class Question:
         )
 
     def _room(self) -> Room:
-        return Room.of(self.reader.live_parts(), self.settings.batches)
+        return Room.seen(self.reader, self.settings.batches, now=self.now)
 
     def reason_of(self, job: Job) -> Reason:
         """Judge a job, and whether its files are where it left them."""
@@ -183,7 +183,7 @@ class Question:
         except FileNotFoundError:  # taken at this very moment
             return self._of_name(place, else_=ReasonCode.UNKNOWN)
         reason = reason_of(entry, inbox=self.settings.inbox, daemon=self.daemon, now=self.now)
-        return Answer(reason, _shown(place))
+        return Answer(named_by(reason, self.reader.pauses()), _shown(place))
 
     def _of_folder(self, place: Place, folder: str) -> Answer:
         """A folder in the outbox or among the work, or something in one."""

@@ -16,6 +16,8 @@ import msgspec
 from batchd.core.answers import Answer, read_answer
 from batchd.core.index import AnswerIndex, Source
 from batchd.core.rows import RowSet
+from batchd.core.unusable import ODDITY as UNUSABLE
+from batchd.core.unusable import is_without_model
 from batchd.core.usage import UNKNOWN, Charge, ModelUsage, Usage
 from batchd.core.verdicts import Fate, Verdict, fate_of, judge
 
@@ -72,6 +74,7 @@ class Harvest:
         self._uncounted: set[int] = set()
         self._usage: dict[str, ModelUsage] = {}
         self._oddities: Counter[str] = Counter()
+        self._without_model = 0
 
     @classmethod
     def again(cls, ids: Mapping[str, int], *, endpoint: str) -> Harvest:
@@ -125,6 +128,8 @@ class Harvest:
 
     def tally(self) -> Tally:
         """Return what the ledger is to remember."""
+        if self._without_model and self._without_model == len(self._places):
+            self.count(UNUSABLE, self._without_model)
         kept = sum(place.succeeded for place in self._places.values())
         return Tally(
             again=RowSet.of(self._again),
@@ -144,6 +149,7 @@ class Harvest:
             final=self._final,
         )
         self._places[row] = place
+        self._without_model += is_without_model(answer.code, answer.status)
         if judgement.verdict is Verdict.AGAIN:
             self._again.add(row)
         if not judgement.executed:

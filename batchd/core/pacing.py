@@ -1,12 +1,15 @@
-"""When things are looked at next: polling, backing off, doubt, and room in the account's queue."""
+"""When things are looked at next: polling, backing off, an outage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from batchd.core import limits
 
 _AGE_SHARE = 0.1  # a batch of an hour is looked at every six minutes: 10 % late at the most
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 300.0  # seconds; doubles in between
 _FIRST_REST, _LONGEST_REST = 5.0, 120.0  # seconds; an outage is noticed over within two minutes
+_ROOM_TRIES = 6  # as if it had been refused so often before: waits a minute, then two, then four
+ROOM_TRIES_ALONE = 4  # refusals for room with nothing of ours in the queue: it is the shard
+_BATCH_SECONDS = 86_400.0  # a batch may read its file as long as it runs; reference B.1, the window
 
 
 def poll_interval(age: float, *, shortest: float, longest: float, jitter: float) -> float:
@@ -20,17 +23,18 @@ def backoff(tries: int, *, asked_for: float | None = None) -> float:
     return max(delay, asked_for or 0.0)
 
 
-def has_room(
-    tokens: int, model: str, *, enqueued: Mapping[str, int], limits: Mapping[str, int]
-) -> bool:
-    """Whether a shard fits the account's queue limit for its model.
+def room_backoff(refusals: int, *, asked_for: float | None = None) -> float:
+    """Seconds until the provider is asked for room again: it comes when batches end, not at once."""
+    return backoff(refusals + _ROOM_TRIES, asked_for=asked_for)
 
-    A shard larger than the limit alone is let through when nothing else waits there: the limit
-    may be wrong, and the provider's own refusal says the right one.
+
+def has_expired(file_at: float | None, now: float, *, keep: float | None) -> bool:
+    """Whether an uploaded file is too near its end to begin a batch with, or past it.
+
+    `keep`: seconds from the upload that the provider was told; None told it nothing.
     """
-    limit = limits.get(model)
-    waiting = enqueued.get(model, 0)
-    return limit is None or not waiting or waiting + tokens <= limit
+    keep = limits.MAX_KEEP_SECONDS if keep is None else keep
+    return file_at is not None and now >= file_at + keep - min(_BATCH_SECONDS, keep / 2)
 
 
 def circuit_rest(outages: int) -> float:

@@ -69,6 +69,7 @@ class ReasonCode(StrEnum):
     WAITING_FOR_THE_HOUR = "waiting-for-the-hour"  #: so many batches may be created in an hour
     SUBMISSION_PAUSED = "submission-paused"  #: as above, seen from a job
     WAITING_FOR_TOKENS = "waiting-for-tokens"  #: the account's queue limit for the model
+    WAITING_FOR_EMBEDDINGS = "waiting-for-embeddings"  #: a limit over all models, shown nowhere
     SUBMITTING = "submitting"  #: the call that creates the batch is under way
     DOUBT = "doubt"  #: that call broke, and only the provider knows
     NOT_THERE = "not-there"  #: the provider was asked: no batch, so it is sent again
@@ -187,6 +188,9 @@ TOLD: Mapping[ReasonCode, Told] = {
     _C.SUBMISSION_PAUSED: Told(_CLAIMED, "{by} paused submission; batchd resume sends {shard}"),
     _C.WAITING_FOR_TOKENS: Told(_CLAIMED, "{queued_tokens} tokens of {model} are queued and"
         " {limit_tokens} are allowed; {shard} is sent when some are done", "batches.enqueued_tokens"),
+    _C.WAITING_FOR_EMBEDDINGS: Told(_CLAIMED, "{embeddings} requests for embeddings are queued and"
+        " {limit_embeddings} are allowed; {shard} is sent when some are done",
+        "batches.enqueued_embeddings"),
     _C.SUBMITTING: Told(_CLAIMED, "the batch of {shard} is being created; if no answer comes, the"
         " provider is asked about it {again_seconds}"),
     _C.DOUBT: Told(_CLAIMED, "a call for {shard} broke ({text}), and only the provider knows whether"

@@ -89,4 +89,5 @@ class Shard:
     file_at: float | None = None  #: when its file was uploaded: it does not stay there for ever
     expires_at: float | None = None  #: the provider's word
     cancel_asked_at: float | None = None
+    status_at: float | None = None  #: when its status was first seen
     cleaned_at: float | None = None  #: when its files were deleted at the provider

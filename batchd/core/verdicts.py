@@ -52,6 +52,7 @@ MISSING_CODE = "missing_answer"
 LOST_CODE = "answers_lost"
 CANCELLED_CODE = "batch_cancelled"
 NOT_EXECUTED_CODE = "not_executed"
+NO_ROOM_CODE = "token_limit_exceeded"
 
 _PASSES, _LASTS, _UNSENT = Course
 
@@ -205,7 +206,7 @@ def room_told(errors: Sequence[BatchError]) -> int | None:
 
 def judge_failed_batch(errors: Sequence[BatchError]) -> Failure:
     """Judge a batch that the provider did not even begin (reference B.3)."""
-    if any(error.code == "token_limit_exceeded" for error in errors):
+    if any(error.code == NO_ROOM_CODE for error in errors):
         return Failure.NO_ROOM
     if any(error.code in _UNPAID for error in errors):
         return Failure.UNPAID

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from batchd.core.events import JobClaimed
+from batchd.core.model import Pause
 from batchd.core.names import next_job_id, shown
 from batchd.core.reasons import ReasonCode
 from batchd.runtime.services import Services
@@ -60,6 +61,9 @@ async def next_look(services: Services) -> float | None:
 async def _room(services: Services) -> int:
     """How many files may be taken now. What finds no room stays in the inbox, oldest first."""
     settings = services.settings
+    if by := (await services.ledger.pauses()).get(Pause.INTAKE):
+        services.intake.stop(ReasonCode.PAUSED, f"{by} paused the intake")
+        return 0
     free = await in_thread(services.folders.free_bytes)
     if free < settings.folders.min_free_bytes:
         services.intake.stop(ReasonCode.DISK_LOW, f"{free:,} bytes are free on the disk of var/")

@@ -7,16 +7,19 @@ from functools import partial
 
 import structlog
 
+from batchd.core.admission import learned_from
 from batchd.core.errors import RemoteRefused
-from batchd.core.events import ShardCollected, ShardReplaced, ShardWaits
+from batchd.core.events import JobCancelled, ShardCollected, ShardReplaced, ShardWaits
 from batchd.core.harvest import Harvest, Tally
-from batchd.core.model import BatchStatus, ShardState
+from batchd.core.model import BatchStatus, CancelWhy, ShardState
 from batchd.core.names import shown
 from batchd.core.notes import notes_for
-from batchd.core.pacing import backoff, poll_interval
+from batchd.core.pacing import ROOM_TRIES_ALONE, backoff, poll_interval, room_backoff
 from batchd.core.reasons import ReasonCode
 from batchd.core.rounds import attempts_before, is_final
 from batchd.core.subjects import Job, Shard
+from batchd.core.unusable import ODDITY as UNUSABLE
+from batchd.core.unusable import cancels_job, words
 from batchd.core.verdicts import Failure, judge_failed_batch, room_told
 from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
@@ -31,8 +34,6 @@ NAME = "collect"
 WAKES = ("plan", "submit", "deliver")
 LIMIT = 4  #: shards fetched at once
 
-_ROOM_TRIES = 6  #: as if it had been refused so often before: waits a minute, then two, then four
-_ALONE_TRIES = 4  #: refusals for room with nothing of ours in the queue: it is the shard
 _UNSEEN_TRIES = 10  #: batches that may fail for a file that the provider doesn't find
 _UPLOAD_AGAIN_EVERY = 3  #: of these, with the same file
 _GONE_SECONDS = 86_400.0  #: a file that is not found for a whole day of asking does not come back
@@ -74,6 +75,8 @@ async def _collect(shard: Shard, services: Services) -> None:
     tally = await _judged(shard, job, services, lost=gone is not None)
     if gone:
         log.warning("answers.lost", job=shard.job, shard=shard.id, text=str(gone), **tally.oddities)
+    if UNUSABLE in tally.oddities:
+        await _stop_the_same(shard, services)
     # Kept before recorded: a crash between the two keeps twice, and loses nothing.
     collected = ShardCollected(
         shard=shard.id,
@@ -84,7 +87,8 @@ async def _collect(shard: Shard, services: Services) -> None:
         usage=tally.usage,
         oddities=tally.oddities,
     )
-    await services.ledger.record(collected, at=services.clock.now())
+    learned = learned_from(shard.model, shard.errors)
+    await services.ledger.record(*learned, collected, at=services.clock.now())
     log.info(
         "shard.collected",
         job=shard.job,
@@ -96,12 +100,24 @@ async def _collect(shard: Shard, services: Services) -> None:
     )
 
 
+async def _stop_the_same(shard: Shard, services: Services) -> None:
+    """Nothing more of a model that answers no batch request: it would be the same failure again."""
+    if not cancels_job(shard, await services.ledger.shards_of(shard.job)):
+        return
+    why, text = CancelWhy.UNUSABLE_MODEL, words(shard)
+    # Before the verdicts are recorded: with the last of these the job could be settled.
+    asked = JobCancelled(job=shard.job, why=why, text=text)
+    if await services.ledger.wish(asked, at=services.clock.now()):
+        log.warning("job.cancelled", job=shard.job, why=why, text=text)
+        services.bells["poll"].ring()
+
+
 async def _replaced(shard: Shard, services: Services) -> bool:
     """Give the members of a batch that did not even begin to a new shard, where that may help."""
     failure = judge_failed_batch(shard.errors)
     before = sum(_replaced_by(shard, other) for other in await services.ledger.shards_of(shard.job))
     match failure:
-        case Failure.NO_ROOM if await _is_too_large(shard, before, services):
+        case Failure.NO_ROOM if await _is_too_large(shard, before + shard.tries, services):
             # Judged as any other: nothing ran, so all of it is planned again, in smaller shards.
             text = shard.errors[0].message
             log.warning(
@@ -114,7 +130,7 @@ async def _replaced(shard: Shard, services: Services) -> bool:
             return False
         case Failure.NO_ROOM | Failure.UNPAID:
             reason = ReasonCode.NO_ROOM if failure is Failure.NO_ROOM else ReasonCode.DENIED
-            keep_file, wait = True, backoff(before + 1 + _ROOM_TRIES)
+            keep_file, wait = True, room_backoff(before + 1)
         case Failure.FILE_UNSEEN if before + 1 < _UNSEEN_TRIES:
             # The provider may say so of a file it has (reference B.3): the file is not at fault.
             keep_file = (before + 1) % _UPLOAD_AGAIN_EVERY != 0
@@ -126,7 +142,8 @@ async def _replaced(shard: Shard, services: Services) -> bool:
     replaced = ShardReplaced(
         shard=shard.id, reason=reason, text=text, keep_file=keep_file, due_at=now + wait
     )
-    await services.ledger.record(replaced, at=now)
+    learned = learned_from(shard.model, shard.errors)
+    await services.ledger.record(*learned, replaced, at=now)
     log.warning(
         "shard.replaced",
         job=shard.job,
@@ -143,9 +160,9 @@ async def _is_too_large(shard: Shard, refusals: int, services: Services) -> bool
     room = room_told(shard.errors)
     if room is not None and shard.tokens > room:
         return True
-    _, enqueued = await services.ledger.live_at_provider()
+    load = await services.ledger.live_at_provider()
     # Our count is an estimate: refused again and again with nothing else in the queue says more.
-    return refusals >= _ALONE_TRIES and not enqueued.get(shard.model)
+    return refusals >= ROOM_TRIES_ALONE and not load.tokens.get(shard.model)
 
 
 def _replaced_by(heir: Shard, other: Shard) -> bool:

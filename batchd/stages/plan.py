@@ -10,8 +10,8 @@ from pathlib import Path
 import structlog
 
 from batchd.core.budget import tomorrow
-from batchd.core.events import JobPlanned, JobRejected, RoundPlanned
-from batchd.core.model import JobState
+from batchd.core.events import JobCancelled, JobConcluded, JobPlanned, JobRejected, RoundPlanned
+from batchd.core.model import CancelWhy, JobState
 from batchd.core.reading import Request, RequestReader
 from batchd.core.rendering import problems_as_dict
 from batchd.core.rounds import left_to_try, room_learned, size_learned
@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 NAME = "plan"
 WAKES = ("submit", "deliver")
+_HOUR = 3600.0
 LIMIT = 2  #: files read at once: reading is work for a processor, not waiting
 
 
@@ -36,6 +37,7 @@ async def run_once(services: Services) -> int:
     limits = services.settings.budget.limits
     for job_id in await services.ledger.lapse_holds(limits, at=services.clock.now()):
         log.info("job.fits", job=job_id)
+    await _mind_the_deadline(services)
     reach = services.crews[NAME].reach
     claimed = await services.ledger.jobs_in(JobState.CLAIMED, most=reach)
     returned = await services.ledger.jobs_between_rounds(most=reach)
@@ -45,9 +47,28 @@ async def run_once(services: Services) -> int:
 
 
 async def next_look(services: Services) -> float | None:
-    """A claim or a collected shard brings something, and both ring; so does a new day's budget."""
-    now = services.clock.now()
-    return tomorrow(now) - now if await services.ledger.waits_for_money() else None
+    """A claim or a collected shard rings; so do a new day's budget, and a job that is too old."""
+    now, looks = services.clock.now(), list[float]()
+    hours = services.settings.jobs.deadline_hours
+    if hours is not None and (oldest := await services.ledger.oldest_claim()) is not None:
+        looks.append(max(oldest + hours * _HOUR - now, 0.0))
+    if await services.ledger.waits_for_money():
+        looks.append(tomorrow(now) - now)
+    return min(looks, default=None)
+
+
+async def _mind_the_deadline(services: Services) -> None:
+    """Let jobs that are too old be finished with what there is."""
+    hours, now = services.settings.jobs.deadline_hours, services.clock.now()
+    if hours is None:
+        return
+    text = f"it was older than {hours:g} hours (jobs.deadline_hours)"
+    for job in await services.ledger.jobs_claimed_by(now - hours * _HOUR):
+        overdue = JobCancelled(job=job.id, why=CancelWhy.DEADLINE, text=text)
+        if await services.ledger.wish(overdue, at=now):
+            log.warning("job.cancelled", job=job.id, why=CancelWhy.DEADLINE, text=text)
+            for name in ("submit", "poll"):
+                services.bells[name].ring()
 
 
 async def _plan(job: Job, services: Services) -> None:
@@ -127,6 +148,10 @@ async def _plan_again(job: Job, services: Services) -> None:
     """Let what is to be tried again travel together, in as few batches as it fits."""
     if await services.ledger.job(job.id) != job:
         return  # as above: its round is planned
+    if job.cancelled_at is not None:
+        await services.ledger.record(JobConcluded(job=job.id), at=services.clock.now())
+        log.info("job.concluded", job=job.id, why=job.cancel_why)
+        return
     shards = await services.ledger.shards_of(job.id)
     plans = await in_thread(_next_round, job, shards, services)
     planned = RoundPlanned(job=job.id, round=job.round + 1, shards=plans)

@@ -10,10 +10,11 @@ import structlog
 
 from batchd.core import limits
 from batchd.core.errors import RemoteDenied, RemoteRefused, RemoteUnavailable
-from batchd.core.events import BatchEnded, BatchSeen, Event, ShardWaits
+from batchd.core.events import BatchEnded, BatchSeen, CancelAsked, Event, ShardWaits
 from batchd.core.model import Batch, BatchStatus, ShardState
 from batchd.core.pacing import poll_interval
 from batchd.core.reasons import ReasonCode
+from batchd.core.stuck import is_stuck
 from batchd.core.subjects import Shard
 from batchd.runtime.services import Services
 
@@ -23,6 +24,8 @@ NAME = "poll"
 WAKES = ("collect", "submit")
 LIMIT = 1  #: one sweep at a time
 
+_NO_SUCH_BATCH = 404
+_DAY = 86_400.0
 _FILES_GRACE = 60.0  #: seconds a batch that has ended may take to name its files (reference C.6)
 
 
@@ -48,8 +51,9 @@ async def _is_due(services: Services, now: float) -> bool:
 
 async def _sweep(services: Services) -> None:
     """Look at all open batches together, and record what was seen in one transaction."""
+    put_off = await _call_off(services)
     shards = await services.ledger.shards_in(ShardState.OPEN)
-    open_shards = {shard.batch: shard for shard in shards if shard.batch}
+    open_shards = {s.batch: s for s in shards if s.batch and s.id not in put_off}
     seen = await _listed(open_shards, services)
     sightings = _Sightings(services)
     for batch_id, shard in open_shards.items():
@@ -59,8 +63,67 @@ async def _sweep(services: Services) -> None:
             await _look_singly(shard, batch_id, sightings, services)
     await services.ledger.record(*sightings.events, at=services.clock.now())
     sightings.tell()
+    _tell_of_the_stuck(open_shards, services)
     if sightings.vanished and not sightings.seen:
         await _mind_the_vanished(sightings.vanished, services)
+
+
+def _tell_of_the_stuck(open_shards: Mapping[str, Shard], services: Services) -> None:
+    """Once a day of each. It is looked at on and on: never given up, and never bought again."""
+    now, told = services.clock.now(), services.stuck_told
+    for batch in told.keys() - open_shards.keys():
+        del told[batch]
+    for batch, shard in open_shards.items():
+        if is_stuck(shard, now) and now >= told.get(batch, -math.inf) + _DAY:
+            told[batch] = now
+            hours = round((now - (shard.opened_at or now)) / 3600, 1)
+            log.warning(
+                "batch.stuck",
+                job=shard.job,
+                shard=shard.id,
+                batch=batch,
+                reason=ReasonCode.STUCK,
+                status=str(shard.status),
+                hours=hours,
+            )
+
+
+async def _call_off(services: Services) -> set[str]:
+    """Tell the provider of the batches that nobody wants any more; return those not to look at now.
+
+    Their end is seen as any other: one that was completed in spite of it is delivered.
+    """
+    put_off = set[str]()
+    for shard in await services.ledger.shards_to_cancel(now=services.clock.now()):
+        if not await _cancel(shard, shard.batch or "", services):
+            put_off.add(shard.id)
+    return put_off
+
+
+async def _cancel(shard: Shard, batch: str, services: Services) -> bool:
+    """Ask for one batch to be cancelled; False where the call itself is to be tried again."""
+    shortest = services.settings.batches.poll_min_seconds
+    now = services.clock.now
+    try:
+        await services.remote.cancel_batch(batch)
+    except RemoteRefused as refusal:
+        if refusal.status == _NO_SUCH_BATCH:
+            return True  # it is looked at as any other, and what that finds is told
+        # A 409 says that it has ended by now, anything else that nobody can cancel it there.
+        log.info("batch.not_cancelled", job=shard.job, shard=shard.id, text=str(refusal))
+        await services.ledger.record(CancelAsked(shard=shard.id, due_at=now()), at=now())
+    except RemoteUnavailable as error:
+        seconds = max(shortest, error.retry_after_seconds or 0.0)
+        sightings = _Sightings(services)
+        sightings.wait(shard, ReasonCode.PROVIDER_UNAVAILABLE, str(error), seconds)
+        await services.ledger.record(*sightings.events, at=now())
+        sightings.tell()
+        return False
+    else:
+        asked = CancelAsked(shard=shard.id, due_at=now() + shortest)
+        await services.ledger.record(asked, at=now())
+        log.info("batch.cancel_asked", job=shard.job, shard=shard.id, batch=batch)
+    return True
 
 
 async def _listed(open_shards: Mapping[str, Shard], services: Services) -> dict[str, Batch]:
@@ -147,7 +210,8 @@ class _Sightings:
         if batch.status.is_end and not changed:
             return  # its files have until its `due_at`, which no other batch's look moves
         grace = _FILES_GRACE if batch.status.is_end else 0.0
-        due_at = now + (grace or self._interval(now - (shard.opened_at or now)))
+        begun = shard.cancel_asked_at or shard.opened_at or now
+        due_at = now + (grace or self._interval(now - begun))
         self.events.append(
             BatchSeen(
                 shard=shard.id,
@@ -155,6 +219,7 @@ class _Sightings:
                 counts=batch.counts,
                 due_at=due_at,
                 changed=changed,
+                expires_at=batch.expires_at,
             )
         )
         counts = {"completed": batch.counts.completed, "total": batch.counts.total}

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from batchd.core import limits
-from batchd.core.errors import (
-    BatchdError,
-    RemoteDenied,
-    RemoteError,
-    RemoteRefused,
-    RemoteUnavailable,
-)
-from batchd.core.events import (
-    BatchOpened,
-    FileUploaded,
-    SubmitDeferred,
-    SubmitDoubted,
-    SubmitRefused,
-    SubmitStarted,
-)
-from batchd.core.model import Batch, BatchError, BatchOrder, BatchPage, ShardState
+from batchd.core.admission import HOUR, Load, Resting, admit
+from batchd.core.errors import RemoteDenied, RemoteError, RemoteRefused, RemoteUnavailable
+from batchd.core.events import FileUploaded, ShardCancelled
+from batchd.core.model import BatchError, BatchOrder, Pause, ShardState
 from batchd.core.names import shown
-from batchd.core.pacing import backoff, has_room
+from batchd.core.pacing import has_expired
 from batchd.core.reasons import ReasonCode
 from batchd.core.subjects import Job, Shard
+from batchd.core.unusable import unsent_for, why_unsent
+from batchd.core.verdicts import NO_ROOM_CODE
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.placing import remove_file
 from batchd.spool.work import cut
+from batchd.stages import doubt, noting, room
 
 log = structlog.get_logger()
 
 NAME = "submit"
 WAKES = ("poll", "collect")
 LIMIT = 4  #: shards on their way at once: uploads share one line
-_BEFORE = 600.0  #: seconds a provider's clock may be behind ours when we look for a lost batch
-_MANY_PAGES = 100  #: pages of a list that doesn't end are no answer
 _MANY_PLANNED = 1000  #: planned shards looked through for those that there is room for
 _UPLOAD_AGAIN_EVERY = 3  #: tries with a file the provider doesn't find before it is sent anew
 _NO_SUCH_ROUTE = frozenset({404, 405})
@@ -48,44 +38,77 @@ _OF_THE_FILE = frozenset({400, 413, 415, 422})
 
 
 async def run_once(services: Services) -> int:
-    """Settle what is in doubt, then submit what is planned, as far as there is room."""
+    """End what was called off, settle what is in doubt, then submit as far as there is room."""
+    ended = await _call_off(services)
     if services.rest.is_on:
-        return 0
+        return ended
     now = services.clock.now()
     reach = services.crews[NAME].reach
     doubtful = await services.ledger.shards_due(ShardState.SUBMITTING, now=now, most=reach)
-    started = [services.start(NAME, shard.id, _ask, shard, services) for shard in doubtful]
-    for shard in await _with_room(services, now):
+    started = [services.start(NAME, shard.id, doubt.ask, shard, services) for shard in doubtful]
+    for shard in await _admitted(services, now):
         started.append(services.start(NAME, shard.id, _submit, shard, services))
-    return sum(started)
+    return ended + sum(started)
 
 
 async def next_look(services: Services) -> float | None:
-    """When a doubt may be settled, or a deferred shard is due."""
+    """When a doubt may be settled, a deferred shard is due, or another hour has begun."""
     ledger, now = services.ledger, services.clock.now()
-    dues = [await ledger.next_due(s) for s in (ShardState.SUBMITTING, ShardState.PLANNED)]
+    states = (ShardState.SUBMITTING, ShardState.PLANNED)
+    dues = [await ledger.next_due(state, after=now) for state in states]
+    created = await ledger.created_since(now - HOUR)
+    if created.number >= services.settings.batches.max_per_hour and created.oldest is not None:
+        dues.append(created.oldest + HOUR)
     return min((due - now for due in dues if due is not None and due > now), default=None)
 
 
-async def _with_room(services: Services, now: float) -> list[Shard]:
-    """Choose planned shards that fit the account: batches open at once, tokens enqueued."""
-    batches, crew = services.settings.batches, services.crews[NAME]
-    live, enqueued = await services.ledger.live_at_provider()
-    if not crew.room or live >= batches.max_open:
+async def _call_off(services: Services) -> int:
+    """End the shards of cancelled jobs that have no batch: they get none."""
+    crew = services.crews[NAME]
+    shards = await services.ledger.shards_called_off()
+    # One on its way finds out by itself: it looks again before it says so to the provider.
+    shards = [shard for shard in shards if not crew.is_busy(shard.id)]
+    jobs = {shard.job for shard in shards}
+    told = {id: why_unsent(await services.ledger.job(id)) for id in jobs}
+    await _end_unsent(shards, told, services)
+    return len(shards)
+
+
+async def _end_unsent(
+    shards: Sequence[Shard], told: Mapping[str, tuple[BatchError, ...]], services: Services
+) -> None:
+    """End shards without a batch; `told`: what their requests are told, by job."""
+    now = services.clock.now()
+    ends = [ShardCancelled(shard=one.id, errors=told[one.job], due_at=now) for one in shards]
+    await services.ledger.record(*ends, at=now)
+    for shard in shards:
+        log.info("shard.cancelled", job=shard.job, shard=shard.id)
+    if shards:
+        services.bells["collect"].ring()
+
+
+async def _admitted(services: Services, now: float) -> list[Shard]:
+    """Choose the planned shards that may be sent now. Those that never may are ended."""
+    ledger, crew = services.ledger, services.crews[NAME]
+    load = await ledger.live_at_provider()
+    if not crew.room or load.batches >= services.settings.batches.max_open:
         return []
-    planned = await services.ledger.shards_to_submit(now=now, most=_MANY_PLANNED)
+    queue = await ledger.shards_to_submit(now=now, most=_MANY_PLANNED)
     # On their way, though the ledger doesn't say so before the upload has ended.
-    for shard in (shard for shard in planned if crew.is_busy(shard.id)):
-        live += 1
-        enqueued[shard.model] = enqueued.get(shard.model, 0) + shard.tokens
-    chosen: list[Shard] = []
-    for shard in (shard for shard in planned if crew.is_free(shard.id)):
-        if len(chosen) == crew.room or live + len(chosen) >= batches.max_open:
-            break
-        if has_room(shard.tokens, shard.model, enqueued=enqueued, limits=batches.enqueued_tokens):
-            chosen.append(shard)
-            enqueued[shard.model] = enqueued.get(shard.model, 0) + shard.tokens
-    return chosen
+    busy = Load.of(shard for shard in queue if crew.is_busy(shard.id))
+    created = await ledger.created_since(now - HOUR)
+    allowed = await room.limits(services)
+    admission = admit(
+        [shard for shard in queue if crew.is_free(shard.id)],
+        load=load + busy,
+        created=replace(created, number=created.number + busy.batches),
+        limits=allowed,
+        resting=Resting(is_paused=Pause.SUBMISSION in await ledger.pauses()),
+        now=now,
+    )
+    for shard in admission.too_large:
+        await room.cut_up(shard, allowed.learned[shard.model], services)
+    return list(admission.admitted[: crew.room])
 
 
 async def _submit(planned: Shard, services: Services) -> None:
@@ -93,40 +116,60 @@ async def _submit(planned: Shard, services: Services) -> None:
     if shard != planned:
         return  # listed before its own earlier turn had ended; it may be asked to wait by now
     job = await services.ledger.job(shard.job)
+    if not await _may_go(job, services):
+        return
+    if errors := unsent_for(shard, await services.ledger.shards_of(job.id)):
+        await _end_unsent([shard], {shard.job: errors}, services)
+        return
     try:
-        file_id = shard.file_id or await _upload(shard, job, services)
+        file_id = await _uploaded(shard, job, services)
     except RemoteRefused as refusal:
         if refusal.status not in _OF_THE_FILE:
             raise
-        await _end(shard, refusal, services, _started(shard, services))
+        await noting.refused(shard, refusal, services, noting.started(shard, services))
         return
     except (RemoteDenied, RemoteUnavailable) as error:
         denied = isinstance(error, RemoteDenied)
         # In the ledger, too: `batchd why` reads there what the file waits for.
         reason = ReasonCode.DENIED if denied else ReasonCode.PROVIDER_UNAVAILABLE
-        await _defer(shard, reason, error, services)
+        await noting.deferred(shard, reason, error, services)
         raise
+    # An upload takes its time, and somebody may have said meanwhile that it is not to be sent.
+    if await _may_go(await services.ledger.job(job.id), services):
+        await _create(shard, job, file_id, services)
+
+
+async def _may_go(job: Job, services: Services) -> bool:
+    """Whether nobody has held, cancelled or paused it. What rests keeps its uploaded file."""
+    stopped = job.hold is not None or job.cancelled_at is not None
+    return not stopped and Pause.SUBMISSION not in await services.ledger.pauses()
+
+
+async def _create(shard: Shard, job: Job, file_id: str, services: Services) -> None:
     total = len(await services.ledger.shards_of(job.id))
     order = _order(shard, job, file_id, services, total=total)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
-    started = _started(shard, services)
+    started = noting.started(shard, services)
     await services.ledger.record(started, at=services.clock.now())
     try:
         batch = await services.remote.create_batch(order)
     except RemoteRefused as refusal:
         await _refused(shard, refusal, services)
     except RemoteDenied as denial:
-        await _defer(shard, ReasonCode.DENIED, denial, services)
+        await noting.deferred(shard, ReasonCode.DENIED, denial, services)
         raise
     except RemoteUnavailable as error:
         await _unavailable(shard, error, services)
     else:
-        await _opened(shard, batch, services)
+        await noting.opened(shard, batch, services)
 
 
-def _started(shard: Shard, services: Services) -> SubmitStarted:
-    wait = services.settings.openai.timeout_seconds + services.settings.batches.doubt_seconds
-    return SubmitStarted(shard=shard.id, due_at=services.clock.now() + wait)
+async def _uploaded(shard: Shard, job: Job, services: Services) -> str:
+    """Return the id of its uploaded file: the one it has, unless that may be gone by now."""
+    now, keep = services.clock.now(), services.settings.openai.keep_files_seconds
+    if shard.file_id and not has_expired(shard.file_at, now, keep=keep):
+        return shard.file_id
+    return await _upload(shard, job, services)
 
 
 async def _upload(shard: Shard, job: Job, services: Services) -> str:
@@ -174,26 +217,21 @@ def _order(shard: Shard, job: Job, file_id: str, services: Services, *, total: i
     )
 
 
-async def _opened(shard: Shard, batch: Batch, services: Services) -> None:
-    now = services.clock.now()
-    first_look = now + services.settings.batches.poll_min_seconds
-    opened = BatchOpened(shard=shard.id, batch=batch.id, due_at=first_look)
-    await services.ledger.record(opened, at=now)
-    log.info("batch.opened", job=shard.job, shard=shard.id, batch=batch.id)
-
-
 async def _refused(shard: Shard, refusal: RemoteRefused, services: Services) -> None:
     """A definite no; but a file just uploaded may only not be seen yet (reference E.3)."""
+    if refusal.code == NO_ROOM_CODE:
+        await room.refused(shard, refusal, services)
+        return
     if "Cannot find file" not in str(refusal):
         if refusal.status in _NO_SUCH_ROUTE:
             # The address is wrong, not the request: the operator's to mend, and nobody's to pay.
-            await _defer(shard, ReasonCode.PROVIDER_UNAVAILABLE, refusal, services)
+            await noting.deferred(shard, ReasonCode.PROVIDER_UNAVAILABLE, refusal, services)
             return
-        await _end(shard, refusal, services)
+        await noting.refused(shard, refusal, services)
         return
     file_id = (await services.ledger.shard(shard.id)).file_id
     again = (shard.tries + 1) % _UPLOAD_AGAIN_EVERY == 0 or not await _may_exist(file_id, services)
-    await _defer(shard, ReasonCode.FILE_UNSEEN, refusal, services, upload_again=again)
+    await noting.deferred(shard, ReasonCode.FILE_UNSEEN, refusal, services, upload_again=again)
 
 
 async def _may_exist(file_id: str | None, services: Services) -> bool:
@@ -204,155 +242,11 @@ async def _may_exist(file_id: str | None, services: Services) -> bool:
         return True  # the next try will tell
 
 
-async def _end(
-    shard: Shard, refusal: RemoteRefused, services: Services, *before: SubmitStarted
-) -> None:
-    """Nothing will help: collect judges its requests, as after any other end."""
-    error = BatchError(code=refusal.code, message=str(refusal))
-    now = services.clock.now()
-    refused = SubmitRefused(shard=shard.id, errors=(error,), due_at=now)
-    await services.ledger.record(*before, refused, at=now)
-    log.warning("batch.refused", job=shard.job, shard=shard.id, text=str(refusal))
-
-
 async def _unavailable(shard: Shard, error: RemoteUnavailable, services: Services) -> None:
+    if error.code == NO_ROOM_CODE and not error.may_have_happened:
+        await room.refused(shard, error, services)
+        return
     if error.may_have_happened:
-        await _doubt(shard, ReasonCode.DOUBT, error, services)
+        await noting.doubted(shard, ReasonCode.DOUBT, error, services)
     else:
-        await _defer(shard, ReasonCode.PROVIDER_UNAVAILABLE, error, services)
-
-
-async def _defer(
-    shard: Shard,
-    reason: ReasonCode,
-    error: BatchdError,
-    services: Services,
-    *,
-    upload_again: bool = False,
-) -> None:
-    now = services.clock.now()
-    asked = getattr(error, "retry_after_seconds", None)
-    deferred = SubmitDeferred(
-        shard=shard.id,
-        reason=reason,
-        text=str(error),
-        due_at=now + backoff(shard.tries + 1, asked_for=asked),
-        upload_again=upload_again,
-    )
-    await services.ledger.record(deferred, at=now)
-    log.warning(
-        "submit.deferred",
-        job=shard.job,
-        shard=shard.id,
-        reason=reason,
-        text=str(error),
-        again_in_seconds=round(deferred.due_at - now, 1),
-    )
-
-
-async def _doubt(
-    shard: Shard,
-    reason: ReasonCode,
-    error: BatchdError,
-    services: Services,
-    *,
-    at_least: float = 0.0,
-) -> None:
-    """Nobody knows whether there is a batch now; it is asked for when it would be listed."""
-    now = services.clock.now()
-    asked = getattr(error, "retry_after_seconds", None)
-    wait = max(services.settings.batches.doubt_seconds, asked or 0.0, at_least)
-    doubted = SubmitDoubted(shard=shard.id, reason=reason, text=str(error), due_at=now + wait)
-    await services.ledger.record(doubted, at=now)
-    log.warning(
-        "submit.doubted",
-        job=shard.job,
-        shard=shard.id,
-        reason=reason,
-        text=str(error),
-        asked_in_seconds=wait,
-    )
-
-
-async def _ask(shard: Shard, services: Services) -> None:
-    """A crash or a broken call left no word whether the provider has the batch. It knows."""
-    if await services.ledger.shard(shard.id) != shard:
-        return  # as above: an earlier turn has settled it
-    try:
-        batch = await _find(shard, services)
-    except (RemoteRefused, _ListWithoutEnd) as error:
-        # Never guessed: a wrong "no" is a second bill.
-        longest = services.settings.batches.poll_max_seconds
-        await _doubt(shard, ReasonCode.DOUBT_UNSETTLED, error, services, at_least=longest)
-        return
-    if batch is not None:
-        await _opened(shard, batch, services)
-        return
-    now = services.clock.now()
-    nothing = "the provider lists no batch for this shard"
-    deferred = SubmitDeferred(shard=shard.id, reason=ReasonCode.NOT_THERE, text=nothing, due_at=now)
-    await services.ledger.record(deferred, at=now)
-    log.info("submit.not_there", job=shard.job, shard=shard.id)
-
-
-class _ListWithoutEnd(BatchdError):
-    """The provider's list goes on and on; it can't tell what is not in it."""
-
-
-async def _find(shard: Shard, services: Services) -> Batch | None:
-    """Page through the provider's list, newest first, back to before the call."""
-    started = shard.submit_started_at or 0.0
-    walk = _Walk(started=started, elapsed=services.clock.now() - started)
-    after: str | None = None
-    for _ in range(_MANY_PAGES):
-        page = await services.remote.list_batches(after=after)
-        for batch in page.batches:
-            if await _is_ours(batch, shard, services):
-                return batch
-        if not page.has_more or not page.batches or walk.is_far_enough(page):
-            return None
-        after = page.batches[-1].id
-    raise _ListWithoutEnd(f"the provider's list did not end after {_MANY_PAGES} pages")
-
-
-class _Walk:
-    """Knows when a list was walked far enough back to say that something is not in it.
-
-    No reference promises an order. So what is old ends the walk only where everything so far came
-    newest first, and one page later: a wrong "not there" is a second bill.
-    """
-
-    def __init__(self, *, started: float, elapsed: float) -> None:
-        self._oldest = started - _BEFORE
-        self._elapsed = elapsed
-        self._last = math.inf
-        self._newest_first = True
-        self._old_pages = 0
-
-    def is_far_enough(self, page: BatchPage) -> bool:
-        """Take the next page; whether the batch can't be on those behind it."""
-        times = [batch.created_at for batch in page.batches]
-        if self._last == math.inf:
-            # By the provider's own clock, too: ours may have been years ahead at the call.
-            newest = max((time for time in times if time is not None), default=self._oldest)
-            self._oldest = min(self._oldest, newest - self._elapsed - _BEFORE)
-        for time in times:
-            self._newest_first &= time is not None and time <= self._last
-            self._last = self._last if time is None else time
-        self._old_pages += all(time is not None and time < self._oldest for time in times)
-        return self._newest_first and self._old_pages > 1
-
-
-async def _is_ours(batch: Batch, shard: Shard, services: Services) -> bool:
-    """Match by metadata, or by input file where a server drops the metadata.
-
-    A batch that another shard holds never matches.
-    """
-    named = (batch.metadata.get("batchd_root"), batch.metadata.get("batchd_shard"))
-    if named == (None, None):
-        matches = shard.file_id is not None and batch.input_file_id == shard.file_id
-    else:
-        matches = named == (services.ledger.root, shard.id)
-    if not matches:
-        return False
-    return await services.ledger.batch_holder(batch.id) in (None, shard.id)
+        await noting.deferred(shard, ReasonCode.PROVIDER_UNAVAILABLE, error, services)

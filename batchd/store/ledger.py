@@ -321,6 +321,7 @@ class _Entry:
             "tries": 0,
             "file_id": None,
             "file_at": None,
+            "planned_at": self.at,
             "due_at": self.at,
             "reason": None,
             "text": None,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from batchd.core.admission import Created, Load
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, Pause, ShardState
 from batchd.core.subjects import Job, Shard
@@ -58,6 +59,15 @@ class Lookups:
     async def jobs_between_rounds(self, *, most: int = _MOST) -> Sequence[Job]:
         """Return jobs with no live shard that still have something to try again."""
         return await self._all("jobs_between_rounds", values.job, most=most)
+
+    async def jobs_claimed_by(self, time: float, *, most: int = _MOST) -> Sequence[Job]:
+        """Return jobs that still want answers, were claimed by a time, and are not cancelled."""
+        return await self._all("jobs_claimed_by", values.job, time=time, most=most)
+
+    async def oldest_claim(self) -> float | None:
+        """Return when the first of such jobs was claimed."""
+        oldest: float | None = await self._one("oldest_claim")
+        return oldest
 
     async def jobs_to_tidy(self, *, before: float, most: int = _MOST) -> Sequence[Job]:
         """Return jobs delivered before a time whose work folder is still there."""
@@ -119,10 +129,25 @@ class Lookups:
         """Return all shards of a state."""
         return await self._all("shards_in", values.shard, state=str(state))
 
-    async def live_at_provider(self) -> tuple[int, dict[str, int]]:
-        """Return how many shards are, or may be, batches, and their estimated tokens by model."""
+    async def shards_called_off(self, *, most: int = _MOST) -> Sequence[Shard]:
+        """Return planned shards of jobs that were cancelled."""
+        return await self._all("shards_called_off", values.shard, most=most)
+
+    async def shards_to_cancel(self, *, now: float, most: int = _MOST) -> Sequence[Shard]:
+        """Return open shards of cancelled jobs that are due, of which the provider knows nothing."""
+        return await self._all("shards_to_cancel", values.shard, now=now, most=most)
+
+    async def live_at_provider(self) -> Load:
+        """Return what counts against the account's limits."""
         rows = await self._rows("live_at_provider")
-        return sum(row["shards"] for row in rows), {row["model"]: row["tokens"] for row in rows}
+        tokens = {row["model"]: row["tokens"] for row in rows}
+        batches = sum(row["shards"] for row in rows)
+        return Load(batches, tokens, sum(row["embeddings"] for row in rows))
+
+    async def created_since(self, since: float) -> Created:
+        """Return how many creations of a batch began after a time, and when the first of them."""
+        (row,) = await self._rows("created_since", since=since)
+        return Created(**dict(row))
 
     async def pauses(self) -> dict[Pause, str]:
         """Return what rests on somebody's word, and whose."""
@@ -136,9 +161,9 @@ class Lookups:
         """Return the account's queue limits, tokens by model, as the provider named them."""
         return {row["model"]: row["tokens"] for row in await self._rows("rooms", since=since)}
 
-    async def next_due(self, state: ShardState) -> float | None:
-        """Return when the next shard of a state is to be looked at."""
-        due: float | None = await self._one("next_due", state=str(state))
+    async def next_due(self, state: ShardState, *, after: float = 0.0) -> float | None:
+        """Return when the next shard of a state is to be looked at, of those due after a time."""
+        due: float | None = await self._one("next_due", state=str(state), after=after)
         return due
 
     async def batch_holder(self, batch: str) -> str | None:

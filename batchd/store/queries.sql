@@ -112,7 +112,7 @@ INSERT INTO shards (id, job, number, round, state, endpoint, model, rows, reques
                     tries, file_id, file_at, planned_at, due_at, reason, text, inputs,
                     output_tokens, estimate)
 VALUES (:id, :job, :number, :round, 'planned', :endpoint, :model, :rows, :requests, :size, :tokens,
-        :tries, :file_id, :file_at, :at, :due_at, :reason, :text, :inputs, :output_tokens,
+        :tries, :file_id, :file_at, :planned_at, :due_at, :reason, :text, :inputs, :output_tokens,
         :estimate);
 
 -- name: next_shard_number
@@ -171,6 +171,7 @@ UPDATE shards SET state = :state, batch = :batch, opened_at = :at, due_at = :due
 -- name: batch_seen
 -- A look at an open batch.
 UPDATE shards SET status = :status, counts = :counts, due_at = :due_at,
+       status_at = CASE WHEN status IS :status THEN status_at ELSE :at END,
        expires_at = coalesce(:expires_at, expires_at), reason = NULL, text = NULL
  WHERE id = :shard AND state = :was;
 
@@ -286,6 +287,18 @@ SELECT * FROM jobs
    AND NOT EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.state <> 'collected')
  ORDER BY id LIMIT :most;
 
+-- name: jobs_claimed_by
+-- Old jobs that still want answers. One that joined ends with its first, or is released by it.
+SELECT * FROM jobs
+ WHERE state IN ('claimed', 'held', 'active') AND joined IS NULL AND cancelled_at IS NULL
+   AND claimed_at <= :time
+ ORDER BY id LIMIT :most;
+
+-- name: oldest_claim
+-- When the first of such jobs was claimed.
+SELECT min(claimed_at) FROM jobs
+ WHERE state IN ('claimed', 'held', 'active') AND joined IS NULL AND cancelled_at IS NULL;
+
 -- name: jobs_to_tidy
 -- Delivered long enough ago, with a work folder still there that nobody who joined still needs.
 SELECT * FROM jobs
@@ -366,14 +379,35 @@ SELECT * FROM shards WHERE job = :job ORDER BY number;
 SELECT * FROM shards WHERE state = :state AND due_at <= :now ORDER BY due_at, id LIMIT :most;
 
 -- name: shards_to_submit
--- Planned shards that are due, one of each job and model before a second of any: a job of two
--- hundred shards starves nobody. What a job has at the provider were its turns already; room comes
--- one batch at a time, and the oldest job would get it every time.
+-- Planned shards that are due, in turn: one of each job and model before a second of any (see
+-- core/admission.py, in_turn). One that the provider had no room for keeps its place in line. Those
+-- of jobs that are held or cancelled are not sent.
 SELECT * FROM (
     SELECT *, row_number() OVER (PARTITION BY job, model ORDER BY state = 'planned', number) AS turn
-      FROM shards
-     WHERE state IN ('planned', 'submitting', 'open') AND (state <> 'planned' OR due_at <= :now)
-) WHERE state = 'planned' ORDER BY turn, job, number LIMIT :most;
+      FROM shards WHERE state IN ('planned', 'submitting', 'open')
+) WHERE state = 'planned' AND (due_at <= :now OR reason = 'no-room')
+   AND job IN (SELECT id FROM jobs
+                WHERE state = 'active' AND hold IS NULL AND cancelled_at IS NULL)
+ ORDER BY turn, job, number LIMIT :most;
+
+-- name: shards_called_off
+-- Planned shards of cancelled jobs.
+SELECT * FROM shards
+ WHERE state = 'planned'
+   AND job IN (SELECT id FROM jobs WHERE state = 'active' AND cancelled_at IS NOT NULL)
+ ORDER BY job, number LIMIT :most;
+
+-- name: shards_to_cancel
+-- Open shards of cancelled jobs, before the provider knows; its answer makes them wait.
+SELECT * FROM shards
+ WHERE state = 'open' AND cancel_asked_at IS NULL AND due_at <= :now
+   AND job IN (SELECT id FROM jobs WHERE state = 'active' AND cancelled_at IS NOT NULL)
+ ORDER BY due_at, id LIMIT :most;
+
+-- name: created_since
+-- Batches whose creation began after a time.
+SELECT count(*) AS number, min(submit_started_at) AS oldest FROM shards
+ WHERE submit_started_at > :since;
 
 -- name: shards_in
 -- All shards of a state.
@@ -381,12 +415,13 @@ SELECT * FROM shards WHERE state = :state ORDER BY opened_at, id;
 
 -- name: live_at_provider
 -- What counts against the account's limits: shards that are, or may be, batches there.
-SELECT model, count(*) AS shards, sum(tokens) AS tokens FROM shards
- WHERE state IN ('submitting', 'open') GROUP BY model;
+SELECT model, count(*) AS shards, sum(tokens) AS tokens,
+       sum(CASE WHEN endpoint LIKE '%/embeddings' THEN requests ELSE 0 END) AS embeddings
+  FROM shards WHERE state IN ('submitting', 'open') GROUP BY model;
 
 -- name: next_due
 -- When the next shard of a state is to be looked at.
-SELECT min(due_at) FROM shards WHERE state = :state;
+SELECT min(due_at) FROM shards WHERE state = :state AND due_at > :after;
 
 -- name: batch_holder
 -- Which shard has this batch.
@@ -413,7 +448,9 @@ INSERT OR REPLACE INTO clock (one, boot, ahead) VALUES (1, :boot, :ahead);
 -- The wall clock was set by so much since: what was due in a minute still is.
 UPDATE shards SET due_at = due_at + :jump, planned_at = planned_at + :jump,
        submit_started_at = submit_started_at + :jump, opened_at = opened_at + :jump,
-       ended_at = ended_at + :jump, collected_at = collected_at + :jump
+       ended_at = ended_at + :jump, collected_at = collected_at + :jump,
+       file_at = file_at + :jump, cancel_asked_at = cancel_asked_at + :jump,
+       status_at = status_at + :jump
  WHERE job IN (SELECT id FROM jobs
                 WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing'));
 
@@ -432,7 +469,9 @@ UPDATE shards SET due_at = max(due_at, :earliest) WHERE state = :state;
 -- Nothing has happened that is still to come.
 UPDATE shards SET planned_at = min(planned_at, :now),
        submit_started_at = min(submit_started_at, :now), opened_at = min(opened_at, :now),
-       ended_at = min(ended_at, :now), collected_at = min(collected_at, :now)
+       ended_at = min(ended_at, :now), collected_at = min(collected_at, :now),
+       file_at = min(file_at, :now), cancel_asked_at = min(cancel_asked_at, :now),
+       status_at = min(status_at, :now)
  WHERE job IN (SELECT id FROM jobs
                 WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing'));
 

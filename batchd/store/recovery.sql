@@ -41,11 +41,11 @@ INSERT INTO shards (
     due_at, file_id, batch, status, counts, output_file, error_file, errors, planned_at,
     submit_started_at, opened_at, ended_at, completed_at, collected_at, again, uncounted,
     kept, failed, usage, oddities, reason, inputs, output_tokens, estimate, file_at, expires_at,
-    cancel_asked_at, cleaned_at
+    cancel_asked_at, cleaned_at, status_at
 ) VALUES (
     :id, :job, :number, :round, :state, :endpoint, :model, :rows, :requests, :size, :tokens,
     :tries, :due_at, :file_id, :batch, :status, :counts, :output_file, :error_file, :errors,
     :planned_at, :submit_started_at, :opened_at, :ended_at, :completed_at, :collected_at,
     :again, :uncounted, :kept, :failed, :usage, :oddities, :reason, :inputs, :output_tokens,
-    :estimate, :file_at, :expires_at, :cancel_asked_at, :cleaned_at
+    :estimate, :file_at, :expires_at, :cancel_asked_at, :cleaned_at, :status_at
 );

@@ -91,11 +91,13 @@ CREATE TABLE shards (
     expires_at        REAL,            -- the provider's word
     cancel_asked_at   REAL,
     cleaned_at        REAL,            -- when its files were deleted at the provider
+    status_at         REAL,            -- when its status was first seen
     UNIQUE (job, number)
 ) STRICT;
 
 CREATE INDEX shards_due ON shards (state, due_at);
 CREATE INDEX shards_to_clean ON shards (job, number) WHERE cleaned_at IS NULL;
+CREATE INDEX shards_started ON shards (submit_started_at);
 
 -- For people: what the daemon did. States are in the columns above, never derived from here.
 CREATE TABLE history (

@@ -57,6 +57,8 @@ ALTER TABLE shards ADD COLUMN expires_at REAL;
 ALTER TABLE shards ADD COLUMN cancel_asked_at REAL;
 ALTER TABLE shards ADD COLUMN cleaned_at REAL;
 CREATE INDEX shards_to_clean ON shards (job, number) WHERE cleaned_at IS NULL;
+ALTER TABLE shards ADD COLUMN status_at REAL;
+CREATE INDEX shards_started ON shards (submit_started_at);
 
 CREATE TABLE pauses (
     what TEXT PRIMARY KEY CHECK (what IN ('intake', 'submission')),

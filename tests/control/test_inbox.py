@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from batchd.control.inbox import Entry, Kind, entries, reason_of
+from batchd.control.inbox import Entry, Kind, entries, named_by, reason_of
 from batchd.control.presence import Presence
+from batchd.core.model import Pause
 from batchd.core.reasons import Reason, ReasonCode, Standing
 from batchd.settings import Inbox
 from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json
@@ -192,3 +193,9 @@ def test_each_of_a_thousand_things_has_exactly_one_reason(thousand: Path, runs: 
         is_taken = is_wanted(one.name, RULES.ignore) and one.kind is Kind.FILE
         assert (reason.standing is Standing.WAITING) == is_taken
         assert "?" not in reason.sentence
+
+
+def test_a_file_that_waits_for_a_pause_to_end_is_told_whose_it_is():
+    told = named_by(Reason(ReasonCode.PAUSED), {Pause.INTAKE: "anna"})
+    assert told.sentence == "anna paused the intake; batchd resume takes it"
+    assert named_by(Reason(ReasonCode.READY), {Pause.INTAKE: "anna"}).code is ReasonCode.READY

@@ -9,7 +9,8 @@ import pytest
 
 from batchd.control.jobs import ORDER, Room, reason_of_job, reason_of_shard
 from batchd.control.ledger import Part
-from batchd.core.model import BatchStatus, Counts, JobState, ShardState
+from batchd.core.admission import Created
+from batchd.core.model import BatchStatus, CancelWhy, Counts, JobState, Pause, ShardState
 from batchd.core.reasons import TOLD, Standing
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job, Shard
@@ -29,6 +30,9 @@ SHARD: Shard = blank(
     id="0tqe86-1",
     job="0tqe86",
     state=ShardState.PLANNED,
+    number=1,
+    endpoint="/v1/chat/completions",
+    planned_at=NOW,
     model="m",
     rows=RowSet(),
     requests=5,
@@ -42,7 +46,7 @@ OPEN = replace(
 
 
 def room(*parts: Part, **batches: Any) -> Room:
-    return Room.of(parts, Batches(**batches))
+    return Room.of(parts, Batches(**batches), now=NOW)
 
 
 def of_shard(shard: Shard, *, text: str | None = None, where: Room | None = None) -> str:
@@ -92,12 +96,74 @@ def test_each_state_of_a_shard_has_its_reason():
 
 
 def test_what_finds_no_room_says_which():
-    there = Part(OPEN, None)
+    there, waits = Part(replace(OPEN, id="x-1", job="x"), None), Part(SHARD, None)
 
-    assert of_shard(SHARD, where=room(there, max_open=1)) == "waiting-for-room"
-    limits = {"m": 150}
-    assert of_shard(SHARD, where=room(there, enqueued_tokens=limits)) == "waiting-for-tokens"
-    assert of_shard(SHARD, where=room(there, enqueued_tokens={"other": 1})) == "uploading"
+    def told(**said: Any) -> str:
+        return of_shard(SHARD, where=room(there, waits, **said))
+
+    assert told() == "uploading"
+    assert told(max_open=1) == "waiting-for-room"
+    assert told(enqueued_tokens={"m": 150}) == "waiting-for-tokens"
+    assert told(enqueued_tokens={"other": 1}) == "uploading"
+
+
+def test_what_the_provider_named_is_a_limit_too():
+    there, waits = Part(replace(OPEN, id="x-1", job="x"), None), Part(SHARD, None)
+    where = Room.of([there, waits], Batches(), now=NOW, learned={"m": 150})
+
+    reason = reason_of_shard(waits, room=where, now=NOW)
+
+    assert reason.code == "waiting-for-tokens"
+    assert "100 tokens of m are queued and 150 are allowed" in reason.sentence
+
+
+def test_who_paused_submission_is_told():
+    waits = Part(SHARD, None)
+    where = Room.of([waits], Batches(), now=NOW, pauses={Pause.SUBMISSION: "anna"})
+
+    reason = reason_of_shard(waits, room=where, now=NOW)
+
+    assert reason.sentence.startswith("anna paused submission; batchd resume")
+
+
+def test_the_hour_says_when_it_is_over():
+    waits = Part(SHARD, None)
+    created = Created(7, NOW - 1800)
+    where = Room.of([waits], Batches(max_per_hour=7), now=NOW, created=created)
+
+    reason = reason_of_shard(waits, room=where, now=NOW)
+
+    assert reason.code == "waiting-for-the-hour"
+    assert "7 batches were created" in reason.sentence
+    assert "in 30 min" in reason.sentence
+
+
+def test_embeddings_have_a_queue_of_their_own():
+    texts = {"endpoint": "/v1/embeddings", "requests": 60}
+    there, waits = (Part(replace(one, **texts), None) for one in (OPEN, SHARD))
+    there = Part(replace(there.shard, id="x-1", job="x"), None)
+    where = room(there, waits, enqueued_embeddings=100)
+
+    assert of_shard(waits.shard, where=where) == "waiting-for-embeddings"
+
+
+def test_what_is_held_waits_for_a_word_and_what_is_cancelled_for_its_end():
+    held = replace(JOB, hold="held", hold_text="anna said so")
+    called_off = replace(JOB, cancelled_at=NOW, cancel_why=CancelWhy.ASKED)
+
+    assert reason_of_job(held, [Part(SHARD, None)], room=room(), now=NOW).code == "held"
+    assert reason_of_job(called_off, [Part(SHARD, None)], room=room(), now=NOW).code == "cancelling"
+    where = Room.of([Part(SHARD, None)], Batches(), now=NOW, jobs=[held])
+    assert of_shard(SHARD, text="anna", where=where) == "held"
+
+
+def test_a_batch_that_takes_far_too_long_is_stuck_and_says_what_helps():
+    late = replace(OPEN, opened_at=NOW - 30 * 3600)
+
+    reason = reason_of_job(JOB, [Part(OPEN, None), Part(late, None)], room=room(), now=NOW)
+
+    assert (reason.code, reason.standing) == ("stuck", Standing.HELD)
+    assert "batchd cancel 0tqe86" in reason.sentence
 
 
 @pytest.mark.parametrize("code", ["provider-unavailable", "no-room", "file-unseen", "denied"])

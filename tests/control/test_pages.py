@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from batchd.control.jobs import Room
 from batchd.control.ledger import Part
 from batchd.control.pages import Pages
 from batchd.runtime.services import Services
@@ -13,7 +14,8 @@ from tests.houses import drop, live, open_services, requests, turn
 async def write(pages: Pages, services: Services) -> None:
     jobs, live_shards = await services.ledger.unfinished()
     parts = [Part(shard, text) for shard, text in live_shards]
-    pages.write(jobs, parts, now=services.clock.now())
+    room = Room.of(parts, services.settings.batches, now=services.clock.now())
+    pages.write(jobs, parts, room=room, now=services.clock.now())
 
 
 async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
@@ -25,7 +27,7 @@ async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
             services.clock.advance(1.0)
         services.clock.advance(30.0)
         await turn(services)
-        await write(Pages(services.folders, services.settings), services)
+        await write(Pages(services.folders), services)
 
         (folder,) = (tmp_path / "var" / "work").iterdir()
         text = (folder / "STATUS.txt").read_text()
@@ -40,7 +42,7 @@ async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
 async def test_pages_are_written_only_where_a_folder_is_and_never_bring_one_back(tmp_path):
     async with open_services(tmp_path, jobs={"keep_days": 0.0}) as services:
         drop(tmp_path, "a.jsonl", requests(1))
-        pages = Pages(services.folders, services.settings)
+        pages = Pages(services.folders)
         await live(services, deliveries=1)
         while await turn(services):
             await write(pages, services)
@@ -51,7 +53,7 @@ async def test_pages_are_written_only_where_a_folder_is_and_never_bring_one_back
 async def test_a_page_never_gets_into_the_delivered_folder(tmp_path):
     async with open_services(tmp_path) as services:
         drop(tmp_path, "a.jsonl", requests(1))
-        pages = Pages(services.folders, services.settings)
+        pages = Pages(services.folders)
         for _ in range(60):
             await turn(services)
             await write(pages, services)

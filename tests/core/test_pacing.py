@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from batchd.core.pacing import backoff, has_room, poll_interval
+from batchd.core.pacing import backoff, poll_interval
 
 
 def interval(age: float, *, jitter: float = 0.5) -> float:
@@ -32,16 +32,3 @@ def test_what_the_provider_asks_for_is_given_and_never_less_than_ours():
     assert backoff(1, asked_for=45) == 45
     assert backoff(7, asked_for=45) == 64
     assert backoff(1, asked_for=0) == backoff(1, asked_for=math.nan) == 1
-
-
-def test_there_is_room_up_to_the_limit_of_the_model():
-    limits, enqueued = {"a": 100}, {"a": 60}
-    assert has_room(40, "a", enqueued=enqueued, limits=limits)
-    assert not has_room(41, "a", enqueued=enqueued, limits=limits)
-    assert has_room(10**9, "b", enqueued={"b": 10**9}, limits=limits)
-
-
-def test_a_shard_larger_than_the_limit_goes_when_nothing_else_waits():
-    assert has_room(101, "a", enqueued={}, limits={"a": 100})
-    assert has_room(101, "a", enqueued={"a": 0}, limits={"a": 100})
-    assert not has_room(101, "a", enqueued={"a": 1}, limits={"a": 100})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from batchd.core.events import Paused, Resumed
+from batchd.core.model import Pause
 from tests.houses import delivered, drop, live, open_services, requests, turn
 
 ALL_THE_DISK_THERE_IS = 2**60
@@ -54,3 +56,22 @@ async def test_while_the_disk_is_low_batches_are_looked_at_and_results_wait_ther
 
     async with open_services(tmp_path, remote=remote, clock=clock) as services:
         await live(services, deliveries=1)
+
+
+async def test_while_the_intake_is_paused_no_file_is_taken_and_all_else_goes_on(tmp_path):
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "a.jsonl", requests(1))
+        while not services.remote.opened:
+            await turn(services)
+            services.clock.advance(1.0)
+        paused = Paused(what=Pause.INTAKE, by="anna")
+        await services.ledger.record(paused, at=services.clock.now())
+        drop(tmp_path, "b.jsonl", requests(1))
+        await live(services, deliveries=1)
+        for _ in range(5):
+            services.clock.advance(1.0)
+            await turn(services)
+        assert set(delivered(tmp_path)) == {"a"}
+        assert services.intake.reason == "paused"
+        await services.ledger.record(Resumed(what=Pause.INTAKE), at=services.clock.now())
+        await live(services, deliveries=2)

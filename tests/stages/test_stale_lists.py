@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from batchd.core.errors import RemoteUnavailable
 from batchd.core.model import JobState, ShardState
-from batchd.stages import STAGES, claim, collect, plan, submit
+from batchd.stages import STAGES, claim, collect, doubt, plan, submit
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
 from tests.houses import delivered, drop, live, open_services, requests
@@ -82,8 +82,8 @@ async def test_a_doubt_is_not_settled_twice(tmp_path):
     async with open_services(tmp_path, remote=remote, clock=clock) as services:
         drop(tmp_path, "a.jsonl", requests(3))
         listed = await until(services, ShardState.SUBMITTING)
-        await submit._ask(listed, services)
-        await submit._ask(listed, services)
+        await doubt.ask(listed, services)
+        await doubt.ask(listed, services)
         await live(services, deliveries=1)
         assert len(remote.opened) == 1
         assert set(delivered(tmp_path)) == {"a"}

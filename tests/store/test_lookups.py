@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchd.core import events as e
+from batchd.core.admission import Load
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, ShardState
 from batchd.store import sql
@@ -139,11 +140,11 @@ async def test_what_is_or_may_be_at_the_provider_counts(tmp_path: Path):
         ids = await a_planned_job(
             ledger, plan(1, 2), plan(3), plan(4), plan(5, model="big"), plan(6)
         )
-        assert await ledger.live_at_provider() == (0, {})
+        assert await ledger.live_at_provider() == Load()
         await ledger.record(started(ids[0]), at=20.0)
         await ledger.record(*to_open(ids[1]), *to_open(ids[3]), at=20.0)
         await ledger.record(*to_ended(ids[2]), at=20.0)
-        assert await ledger.live_at_provider() == (3, {"small": 75, "big": 25})
+        assert await ledger.live_at_provider() == Load(3, {"small": 75, "big": 25})
 
 
 async def test_a_batch_is_known_by_its_holder(tmp_path: Path):

@@ -11,6 +11,7 @@ import click
 
 from batchd.cli.exits import Exit, complain
 from batchd.control.client import NotListening, Refused, ask
+from batchd.control.places import NoSuchJob, job_meant
 from batchd.core.names import printable
 from batchd.spool.folders import Folders
 
@@ -36,7 +37,8 @@ def wish(folders: Folders, verb: str, jobs: Sequence[str], because: str = "") ->
     """Ask the same of several jobs, each for itself; a line for each, and one exit code for all."""
 
     def one(job: str) -> Callable[[], Any]:
-        return lambda: ask(folders, "POST", "jobs", job, verb, body={"because": because})
+        body = {"because": because}
+        return lambda: ask(folders, "POST", "jobs", job_meant(job), verb, body=body)
 
     return _together(_tried(one(job), about=job) for job in dict.fromkeys(jobs))
 
@@ -50,6 +52,9 @@ def _tried(asked: Callable[[], Any], *, about: str = "") -> Exit:
     prefix = f"{printable(about)}: " if about else ""
     try:
         said = asked()
+    except NoSuchJob as nobody:
+        complain(str(nobody))
+        return Exit.NOT_FOUND
     except Refused as refused:
         complain(f"{prefix}{refused}")
         return _EXITS.get(refused.code, Exit.TRY_AGAIN)

@@ -16,7 +16,7 @@ from batchd.configuration import Loaded
 def cancel(loaded: Loaded, jobs: tuple[str, ...], because: str) -> int:
     """Cancel jobs: nothing more of them is sent, and what was answered is delivered.
 
-    JOB is an id or its beginning. Cancelling what is cancelled or delivered changes nothing and
+    JOB is an id or its beginning, or the folder of a job. Cancelling what is cancelled or delivered changes nothing and
     says so. An empty file inbox/JOB.cancel, with the whole id, does the same.
     """
     folders = folders_of(loaded)

@@ -16,7 +16,7 @@ from batchd.configuration import Loaded
 def hold(loaded: Loaded, jobs: tuple[str, ...], because: str) -> int:
     """Hold jobs: nothing more of them is sent, until they are released.
 
-    What is at the provider already goes on. JOB is an id or its beginning.
+    What is at the provider already goes on. JOB is an id or its beginning, or the folder of a job.
     """
     folders = folders_of(loaded)
     return needs_daemon(lambda: wish(folders, "hold", jobs, because), folders)

@@ -19,7 +19,7 @@ from batchd.spool.folders import Folders
 def release(loaded: Loaded, jobs: tuple[str, ...], all_held: bool) -> int:
     """Release held jobs: they go on, whatever the budget says.
 
-    JOB is an id or its beginning.
+    JOB is an id or its beginning, or the folder of a job.
     """
     if bool(jobs) is all_held:
         raise click.UsageError("name the jobs to release, or --all of them")

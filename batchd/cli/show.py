@@ -18,7 +18,7 @@ from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
 from batchd.control.client import Refused, ask
 from batchd.control.ledger import Reader
-from batchd.control.listing import NoSuchJob
+from batchd.control.places import NoSuchJob, job_meant
 from batchd.control.presence import presence
 from batchd.control.show import shown_job
 from batchd.control.why import Ambiguous, Question
@@ -39,12 +39,12 @@ _UNTOLD = ("job", "shard", "signature", "join", "changed")  # said already, or f
 def show(loaded: Loaded, job: str, as_json: bool) -> int:
     """Show everything that is known of a job, ending with what happened to it.
 
-    JOB is an id or its beginning.
+    JOB is an id or its beginning, or the job's folder.
     """
     folders = folders_of(loaded)
     try:
         found = from_ledger(
-            lambda: ask(folders, "GET", "jobs", job),
+            lambda: ask(folders, "GET", "jobs", job_meant(job)),
             lambda reader: msgspec.to_builtins(_read(job, reader, folders, loaded)),
             folders,
         )

@@ -21,10 +21,11 @@ from starlette.routing import Route as Address
 from batchd.control import wishes
 from batchd.control.ledger import Reader
 from batchd.control.lent import Lent
-from batchd.control.listing import STATES, USUAL, Filter, NoSuchJob, job_of, jobs_of
+from batchd.control.listing import STATES, USUAL, Filter, job_of, jobs_of
 from batchd.control.messages import MOST_TEXT, Message, Refusal, Rest, Said, Wish
 from batchd.control.openapi import STATUS, document
 from batchd.control.peers import Peer, Rights
+from batchd.control.places import NoSuchJob
 from batchd.control.presence import presence
 from batchd.control.routes import ROUTES
 from batchd.control.show import shown_job

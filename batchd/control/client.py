@@ -66,15 +66,14 @@ def ask(
         target += f"?{urlencode(asked)}"
     connection = _connected(folders)
     try:
-        status, content = _exchange(connection, method, target, body)
-    except (OSError, http.client.HTTPException) as error:
+        return _answer(*_exchange(connection, method, target, body))
+    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         raise NotListening(
             f"the daemon went away before it answered ({error!r}); asking again does no harm",
             is_running=True,
         ) from error
     finally:
         connection.close()
-    return _answer(status, content)
 
 
 def _exchange(
@@ -87,6 +86,7 @@ def _exchange(
 
 
 def _answer(status: int, content: bytes) -> Any:
+    """Raises `msgspec.DecodeError` for half an answer."""
     if status == http.client.OK:
         return msgspec.json.decode(content)
     try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from batchd.control.ledger import Reader
 from batchd.control.messages import Jobs, Listed
+from batchd.control.places import NoSuchJob, job_meant
 from batchd.control.why import Ambiguous
-from batchd.core.errors import BatchdError
 from batchd.core.model import JobState
 from batchd.core.names import printable, shown
 from batchd.core.receipt import ENDINGS, rfc3339
@@ -19,10 +19,6 @@ USUAL = 20  #: a screen of them
 
 #: What may be asked for: where a job is, or how it ended.
 STATES = (*map(str, JobState), "completed", "partial", *(e for e in ENDINGS if e != "rejected"))
-
-
-class NoSuchJob(BatchdError):
-    """The ledger has no such job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,7 @@ class Filter:
 
 def job_of(word: str, reader: Reader) -> Job:
     """Return the job whose id begins like this. Raises `NoSuchJob` and `Ambiguous`."""
-    jobs = reader.jobs_by_prefix(word)
+    jobs = reader.jobs_by_prefix(job_meant(word))
     if not jobs:
         raise NoSuchJob(f"there is no job {printable(word)}; batchd jobs lists them")
     if len(jobs) > 1:

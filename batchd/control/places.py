@@ -7,12 +7,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchd.core.names import is_job_id
+from batchd.core.errors import BatchdError
+from batchd.core.names import is_job_id, printable
 from batchd.spool.folders import Folders
 
 _ID = re.compile(r"(?P<job>[0-9a-hjkmnp-tv-z]{1,6})(?:-(?P<number>\d+))?")
 _FOLDER = re.compile(r".+--(?P<job>[0-9a-hjkmnp-tv-z]{6})(?:\.[a-z]+)?", re.DOTALL)
 _BATCH = "batch"
+
+
+class NoSuchJob(BatchdError):
+    """The ledger has no such job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +79,15 @@ def job_in(folder: str) -> str | None:
         return folder.removeprefix(".")
     found = _FOLDER.fullmatch(folder)
     return found["job"] if found else None
+
+
+def job_meant(word: str) -> str:
+    """Return the id, or its beginning, that is meant by a word or by a job's folder.
+
+    Raises `NoSuchJob` for what can be neither.
+    """
+    name = word.rstrip("/").rpartition("/")[2]
+    found = id_of(job_in(name) or word)
+    if found is None or not found.job or found.number is not None:
+        raise NoSuchJob(f"there is no job {printable(word)}; batchd jobs lists them")
+    return found.job

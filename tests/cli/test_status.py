@@ -17,7 +17,17 @@ from tests.control.asking import open_batches
 from tests.houses import drop, live, open_services, requests
 
 LINES = 24  #: of a terminal that nobody has made larger
-HEAVY = {"openai", "httpx2", "anyio", "asyncio", "aiosqlite", "structlog", "rich", "watchfiles"}
+HEAVY = {
+    "openai",
+    "httpx2",
+    "anyio",
+    "asyncio",
+    "aiosqlite",
+    "structlog",
+    "rich",
+    "watchfiles",
+    "uvicorn",
+}
 
 
 @pytest.fixture
@@ -89,8 +99,8 @@ LOADED = (
 )
 
 
-@pytest.mark.parametrize("command", [["status"], ["why", "a.jsonl"]])
-def test_neither_loads_anything_heavy(command, tmp_path):
+@pytest.mark.parametrize("command", [["status"], ["why", "a.jsonl"], ["jobs"]])
+def test_none_loads_anything_heavy(command, tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *command, "--set", f"folders.root={tmp_path}"],
         capture_output=True,

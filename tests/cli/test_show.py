@@ -1,0 +1,153 @@
+"""`batchd show` and `batchd jobs`, from the ledger: what a person and what a program sees."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from batchd.cli import batchd
+from batchd.cli.exits import Exit, invoke
+from batchd.runtime import wishes
+from tests.control.asking import open_batches
+from tests.fakes.remote import answer_for
+from tests.houses import drop, live, open_services, requests
+
+
+@pytest.fixture
+def shell(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("BATCHD_", "OPENAI_", "CREDENTIALS_")):
+            monkeypatch.delenv(name)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = invoke(batchd, [*arguments, "--set", f"folders.root={tmp_path / 'root'}"])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+async def some_jobs(root: Path) -> dict[str, str]:
+    """One delivered with a failure, one rejected, one open and cancelled: ids by file."""
+    async with open_services(root) as services:
+        drop(root, "good.jsonl", requests(2))
+        drop(root, "bad.jsonl", [b"nonsense"])
+        await live(services, deliveries=2)
+        await open_batches(services, "open.jsonl")
+        await wishes.cancel(str(await services.ledger.last_job()), services, by="by anna: oops")
+        jobs = [
+            *await services.ledger.jobs_in("delivered"),
+            *await services.ledger.jobs_in("active"),
+        ]  # type: ignore[arg-type]
+        return {job.name.decode(): job.id for job in jobs}
+
+
+async def test_a_delivered_job_is_shown_with_its_batches_and_its_history(shell, tmp_path):
+    job = (await some_jobs(tmp_path / "root"))["good.jsonl"]
+
+    code, out, err = shell("show", job)
+    lines = out.splitlines()
+
+    assert code == Exit.OK
+    assert err == "batchd: the daemon was not asked; this is from the ledger, read only\n"
+    assert lines[0] == f"job         {job}"
+    assert "state       delivered (completed)" in lines
+    assert any(f"as outbox/good--{job}" in line for line in lines)
+    assert any(line.endswith("2 of 2 answered") for line in lines)
+    assert lines[lines.index("timeline:") + 1].split("  ")[2] == "job claimed"
+    assert lines[-1].endswith("job delivered")
+
+
+async def test_a_rejected_one_says_what_is_wrong(shell, tmp_path):
+    job = (await some_jobs(tmp_path / "root"))["bad.jsonl"]
+
+    _, out, _ = shell("show", job)
+
+    assert "state       delivered (rejected)" in out
+    assert "rejected    " in out
+
+
+async def test_a_cancelled_one_says_by_whom(shell, tmp_path):
+    job = (await some_jobs(tmp_path / "root"))["open.jsonl"]
+
+    _, out, _ = shell("show", f"var/work/{job}")
+    told = json.loads(shell("show", job, "--json")[1])
+
+    assert "state       active, cancelled" in out
+    assert "(by anna: oops)" in out
+    assert (told["code"], told["cancelled_by"]) == ("cancelling", "by anna: oops")
+    assert told["schema"] == 1
+
+
+def refusing(custom_id: str):
+    def answer(request):
+        if request["custom_id"] != custom_id:
+            return answer_for(request)
+        error = {"message": "no such temperature", "type": "invalid_request_error", "param": None}
+        return 400, {"error": error | {"code": "invalid_value"}}
+
+    return answer
+
+
+async def test_failures_are_shown_by_code_as_the_receipt_has_them(shell, tmp_path):
+    root = tmp_path / "root"
+    async with open_services(root) as services:
+        services.remote.answers = refusing("r-2")  # type: ignore[attr-defined]  # the fake one
+        drop(root, "a.jsonl", requests(3))
+        await live(services, deliveries=1)
+        job = str(await services.ledger.last_job())
+
+    _, out, _ = shell("show", job)
+
+    assert "errors:\n       1  invalid_value: " in out
+    assert "(first on line 2)" in out
+
+
+async def test_jobs_lists_the_youngest_first_and_only_what_is_asked_for(shell, tmp_path):
+    jobs = await some_jobs(tmp_path / "root")
+
+    def listed(*arguments: str) -> list[str]:
+        return [line.split()[0] for line in shell("jobs", *arguments)[1].splitlines()]
+
+    youngest_first = sorted(jobs.values(), reverse=True)
+    assert listed() == youngest_first
+    assert listed("--state", "rejected") == [jobs["bad.jsonl"]]
+    assert listed("--state", "cancelled") == [jobs["open.jsonl"]]
+    assert listed("--mine") == youngest_first
+    assert listed("--limit", "1") == [youngest_first[0], "and"]
+    assert listed("--since", "2999-01-01") == ["no"]
+    words = {line.split()[0]: line.split()[1] for line in shell("jobs")[1].splitlines()}
+    assert words == {
+        jobs["good.jsonl"]: "completed",
+        jobs["bad.jsonl"]: "rejected",
+        jobs["open.jsonl"]: "cancelling",
+    }
+    assert len(json.loads(shell("jobs", "--json")[1])["jobs"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("show", "zzzzzz"), Exit.NOT_FOUND),
+        (("show",), Exit.USAGE),
+        (("jobs", "--state", "lost"), Exit.USAGE),
+        (("jobs", "--since", "soon"), Exit.USAGE),
+        (("jobs", "--limit", "0"), Exit.USAGE),
+        (("jobs",), Exit.OK),
+    ],
+)
+def test_each_ends_as_its_list_of_exit_codes_says(shell, command, code):
+    assert shell(*command)[0] == code
+
+
+async def test_a_beginning_of_several_exits_2(shell, tmp_path):
+    jobs = list((await some_jobs(tmp_path / "root")).values())
+
+    code, _, err = shell("show", jobs[0][:2])
+
+    assert code == Exit.USAGE
+    assert "is the beginning of several" in err

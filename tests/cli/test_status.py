@@ -14,6 +14,7 @@ from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
 from tests.acceptance.processes import Processes, processes_in
 from tests.control.asking import open_batches
+from tests.fakes.clock import FakeClock
 from tests.houses import drop, live, open_services, requests
 
 LINES = 24  #: of a terminal that nobody has made larger
@@ -55,7 +56,7 @@ def test_of_a_root_that_is_not_there_yet_it_says_so(status, tmp_path):
 
 async def test_many_jobs_and_many_reasons_fit_one_screen(status, tmp_path):
     root = tmp_path / "root"
-    async with open_services(root) as services:
+    async with open_services(root, clock=FakeClock(time.time())) as services:  # the command's own
         drop(root, "done.jsonl", requests(1))
         drop(root, "bad.jsonl", [b"nonsense"])
         await live(services, deliveries=2)

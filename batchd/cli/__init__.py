@@ -23,6 +23,9 @@ COMMANDS = {
         "batchd.cli.check",
         "Say what would become of files: batches, tokens, cost, and every mistake.",
     ),
+    "submit": Lazy("batchd.cli.submit", "Drop copies of files into the inbox, whole and at once."),
+    "wait": Lazy("batchd.cli.wait", "Wait until jobs are delivered, and exit by how they ended."),
+    "retry": Lazy("batchd.cli.retry", "Drop again what failed of delivered jobs."),
     "why": Lazy("batchd.cli.why", "Say where a file or a job is, and why."),
     "jobs": Lazy(
         "batchd.cli.jobs", "List jobs, the youngest first: on their way, held, delivered."

@@ -12,6 +12,8 @@ import click
 from batchd.cli.exits import Exit, complain
 from batchd.control.client import NotListening, Refused, ask
 from batchd.control.places import NoSuchJob, job_meant
+from batchd.control.why import Ambiguous
+from batchd.core.errors import BatchdError
 from batchd.core.names import printable
 from batchd.spool.folders import Folders
 
@@ -60,6 +62,13 @@ def _tried(asked: Callable[[], Any], *, about: str = "") -> Exit:
         return _EXITS.get(refused.code, Exit.TRY_AGAIN)
     click.echo(f"{said['job']}: {said['sentence']}" if said.get("job") else said["sentence"])
     return Exit.OK
+
+
+def exit_of_refusal(no: BatchdError) -> Exit:
+    """What a no means for the shell, whether the daemon or the ledger says it."""
+    if isinstance(no, Refused):
+        return _EXITS.get(no.code, Exit.TRY_AGAIN)
+    return Exit.USAGE if isinstance(no, Ambiguous) else Exit.NOT_FOUND
 
 
 def _together(exits: Iterable[Exit]) -> Exit:

@@ -56,6 +56,11 @@ class Reader:
         """Return jobs whose file had this name, the youngest first, some of them."""
         return [values.job(row) for row in self._rows("jobs_named", name=name, most=MOST)]
 
+    def later_jobs_with(self, sha256: str, *, after: str) -> Sequence[Job]:
+        """Return jobs after one whose file had this content, some of them."""
+        rows = self._rows("later_jobs_with", sha256=sha256, job=after, most=MOST)
+        return [values.job(row) for row in rows]
+
     def unfinished_jobs(self) -> Sequence[Job]:
         """Return the jobs on their way, oldest first."""
         return [values.job(row) for row in self._rows("unfinished_jobs")]

@@ -8,6 +8,10 @@ SELECT * FROM jobs WHERE id >= :prefix AND id < :prefix || '~' ORDER BY id LIMIT
 -- Jobs whose file was dropped under this name, the youngest first.
 SELECT * FROM jobs WHERE name = :name ORDER BY id DESC LIMIT :most;
 
+-- name: later_jobs_with
+-- Jobs after one whose file had this content.
+SELECT * FROM jobs WHERE id > :job AND sha256 = :sha256 ORDER BY id LIMIT :most;
+
 -- name: unfinished_jobs
 -- Jobs on their way, oldest first.
 SELECT * FROM jobs WHERE state <> 'delivered' ORDER BY id;

@@ -1,0 +1,189 @@
+"""`batchd submit`, `wait` and `retry`: files that are dropped by a command, and waited for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batchd.cli.exits import Exit
+from batchd.spool.folders import Folders
+from tests.acceptance.processes import Processes, processes_in
+from tests.cli.places import Shell, shell_in
+from tests.houses import delivered, drop, live, open_services, read_lines, requests, turn
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch, capsys, root) -> Shell:
+    return shell_in(tmp_path / "here", monkeypatch, capsys, root=root)
+
+
+@pytest.fixture
+def processes(tmp_path):
+    with processes_in(tmp_path) as children:
+        yield children
+
+
+def write(path: Path, lines) -> Path:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+# submit
+
+
+def test_a_copy_lies_in_the_inbox_and_the_way_it_will_take_is_said(shell, root):
+    Folders(root).prepare()
+    original = write(Path("a.jsonl"), requests(2))
+
+    said = shell("submit", "a.jsonl")
+
+    assert said.code == Exit.OK
+    assert (root / "inbox" / "a.jsonl").read_bytes() == original.read_bytes()
+    assert said.out.startswith("inbox/a.jsonl (")
+    assert "becomes outbox/a--JOB; on its way: batchd why a.jsonl" in said.out
+    assert "the daemon is not running" in said.err
+
+
+def test_what_the_inbox_would_leave_alone_is_refused_and_the_rest_is_taken(shell, root):
+    Folders(root).prepare()
+    write(Path("a.jsonl"), requests(1))
+    Path("folder").mkdir()
+    Path("a.csv").write_text("x\n")
+
+    said = shell("submit", "folder", "a.csv", "nothing.jsonl", "a.jsonl")
+
+    assert said.code == Exit.PARTLY
+    assert said.err.splitlines()[:3] == [
+        "batchd: folder: only files are taken; name the files in it",
+        "batchd: a.csv: its name does not end like *.jsonl or *.ndjson; rename it, and it is taken",
+        "batchd: nothing.jsonl: there is no such file",
+    ]
+    assert [path.name for path in (root / "inbox").iterdir() if path.is_file()] == ["a.jsonl"]
+
+
+def test_each_no_has_its_exit_code(shell, root):
+    Folders(root).prepare()
+    Path("folder").mkdir()
+
+    assert shell("submit", "folder").code == Exit.REFUSED
+    assert shell("submit", "nothing.jsonl").code == Exit.NOT_FOUND
+    assert shell("submit", "a.jsonl", "--timeout", "1").code == Exit.USAGE
+    assert shell("submit").code == Exit.USAGE
+
+
+def test_without_a_root_nothing_is_made_and_init_is_named(shell, root):
+    write(Path("a.jsonl"), requests(1))
+
+    said = shell("submit", "a.jsonl")
+
+    assert said.code == Exit.CONFIGURATION
+    assert "batchd init makes its folders" in said.err
+    assert not root.exists()
+
+
+# wait
+
+
+async def test_how_jobs_ended_is_the_exit_code(shell, root):
+    async with open_services(root) as services:
+        drop(root, "good.jsonl", requests(2))
+        drop(root, "bad.jsonl", [b"nonsense"])
+        await live(services, deliveries=2)
+        jobs = {job.name: job.id for job in await services.ledger.jobs_in("delivered")}
+    good, bad = jobs[b"good.jsonl"], jobs[b"bad.jsonl"]
+
+    said = shell("wait", good)
+    assert (said.code, said.out) == (Exit.OK, f"{good}  completed  outbox/good--{good}\n")
+    assert shell("wait", bad).code == Exit.FAILED
+    assert shell("wait", good, bad).code == Exit.PARTLY
+    assert shell("wait", "zzzzzz").code == Exit.NOT_FOUND
+    assert shell("wait", "").code == Exit.USAGE  # the beginning of both
+
+
+async def test_waiting_ends_with_the_time_or_where_no_daemon_runs(shell, root):
+    async with open_services(root) as services:
+        drop(root, "a.jsonl", requests(2))
+        while not (jobs := await services.ledger.jobs_in("active")):
+            services.clock.advance(1.0)
+            await turn(services)
+
+    said = shell("wait", jobs[0].id, "--timeout", "0")
+    assert said.code == Exit.STILL_RUNNING
+    assert "still on its way" in said.err
+
+    said = shell("wait", jobs[0].id)
+    assert said.code == Exit.NOT_RUNNING
+    assert "batchd run" in said.err
+
+
+# retry
+
+
+async def test_what_failed_is_dropped_again_once_and_its_price_is_said(shell, root):
+    async with open_services(root) as services:
+        services.remote.verdicts = {"r-2": [400]}
+        drop(root, "a.jsonl", requests(3))
+        await live(services, deliveries=1)
+        (job,) = await services.ledger.jobs_in("delivered")
+        retry = delivered(root)["a"] / "retry.jsonl"
+
+        said = shell("retry", job.id, "--dry-run")
+        assert said.out.startswith(f"{job.id}: would be inbox/a-retry.jsonl: 1 request, for some ")
+        assert not (root / "inbox" / "a-retry.jsonl").exists()
+
+        assert shell("retry", "--all-failed").code == Exit.OK
+        assert (root / "inbox" / "a-retry.jsonl").read_bytes() == retry.read_bytes()
+
+        said = shell("retry", job.id)  # it waits in the inbox
+        assert said.code == Exit.REFUSED
+        assert "waits as inbox/a-retry.jsonl" in said.err
+
+        services.remote.verdicts = {}
+        await live(services, deliveries=2)
+        assert [
+            line["ok"] for line in read_lines(delivered(root)["a-retry"] / "results.jsonl")
+        ] == [True]
+        assert shell("retry", job.id).code == Exit.REFUSED
+        assert "left to try again" in shell("retry", "--all-failed").out
+        assert shell("retry", job.id, "--again", "--dry-run").code == Exit.OK
+
+
+async def test_what_has_nothing_to_try_again_is_refused_and_says_why(shell, root):
+    async with open_services(root) as services:
+        drop(root, "good.jsonl", requests(1))
+        drop(root, "bad.jsonl", [b"nonsense"])
+        await live(services, deliveries=2)
+        jobs = {job.name: job.id for job in await services.ledger.jobs_in("delivered")}
+
+    assert "it has no retry.jsonl (completed)" in shell("retry", jobs[b"good.jsonl"]).err
+    assert "error.txt in its folder says what to mend" in shell("retry", jobs[b"bad.jsonl"]).err
+    assert shell("retry", jobs[b"bad.jsonl"]).code == Exit.REFUSED
+    assert shell("retry", "zzzzzz").code == Exit.NOT_FOUND
+    assert shell("retry").code == Exit.USAGE
+
+
+@pytest.mark.processes
+def test_beside_a_real_daemon_a_file_is_dropped_waited_for_and_tried_again(
+    processes: Processes, shell, root
+):
+    faults = [{"custom_ids": ["r-2"], "status": 400}]
+    sandbox = processes.sandbox(request_faults=faults)
+    processes.daemon(root, sandbox)
+    write(Path("a.jsonl"), requests(3))
+
+    said = shell("submit", "a.jsonl", "--wait", "--timeout", "60")
+
+    assert said.code == Exit.PARTLY, said
+    job = said.out.splitlines()[-1].split()[0]
+    sandbox.faults(request_faults=None)
+    assert shell("retry", job).code == Exit.OK
+    write(Path("b.jsonl"), requests(1))
+    assert shell("submit", "b.jsonl", "--wait", "--timeout", "60").code == Exit.OK
+    processes.wait(lambda: "a-retry" in delivered(root), what="the second try")

@@ -15,7 +15,7 @@ from batchd.configuration import Loaded
 from batchd.control.checking import Checked, check
 from batchd.control.ledger import Reader, reading
 from batchd.control.listing import MOST, job_of
-from batchd.control.places import NoSuchJob
+from batchd.control.places import NoSuchJob, job_meant
 from batchd.control.presence import presence
 from batchd.control.why import Ambiguous
 from batchd.core.errors import BatchdError
@@ -111,7 +111,7 @@ class Again:
 
     def drop(self, word: str) -> str:
         """Drop it, and say what and for how much. Raises `Nothing`, `NoSuchJob`, `Ambiguous`."""
-        job = job_of(word, self._reader)
+        job = job_of(job_meant(word), self._reader)
         file = self._file_of(job)
         if not self._again:
             self._must_be_new(job, file)

@@ -65,7 +65,7 @@ def job_in_line(word: str, folders: Folders) -> dict[str, Any]:
         return found
 
     def read(reader: Reader) -> dict[str, Any]:
-        found: dict[str, Any] = msgspec.to_builtins(listed(job_of(word, reader)))
+        found: dict[str, Any] = msgspec.to_builtins(listed(job_of(job_meant(word), reader)))
         return found
 
     return from_ledger(asked, read, folders)

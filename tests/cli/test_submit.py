@@ -104,7 +104,9 @@ async def test_how_jobs_ended_is_the_exit_code(shell, root):
     assert shell("wait", bad).code == Exit.FAILED
     assert shell("wait", good, bad).code == Exit.PARTLY
     assert shell("wait", "zzzzzz").code == Exit.NOT_FOUND
-    assert shell("wait", "").code == Exit.USAGE  # the beginning of both
+    assert shell("wait", good[:4]).code == Exit.USAGE  # the beginning of both
+    assert shell("wait", f"outbox/good--{good}").code == Exit.OK
+    assert shell("wait", "..").code == Exit.NOT_FOUND
 
 
 async def test_waiting_ends_with_the_time_or_where_no_daemon_runs(shell, root):

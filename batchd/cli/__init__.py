@@ -49,6 +49,10 @@ COMMANDS = {
     ),
     "resume": Lazy("batchd.cli.resume", "Let intake, submission or both go on."),
     "reload": Lazy("batchd.cli.reload", "Have the daemon read its settings again."),
+    "spend": Lazy(
+        "batchd.cli.spend",
+        "Say what was spent, by day, month, model or task, and how the budget stands.",
+    ),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",

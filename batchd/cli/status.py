@@ -18,9 +18,10 @@ from batchd.control.ledger import reading
 from batchd.control.presence import Presence, presence
 from batchd.control.status import Status, status_of
 from batchd.control.views import status_as_dict
+from batchd.core.budget import Limits, Spending
 from batchd.core.names import printable
 from batchd.core.reasons import Standing
-from batchd.core.words import duration
+from batchd.core.words import duration, money
 from batchd.spool.folders import Folders
 
 _LABEL = 13
@@ -54,6 +55,8 @@ def _lines(found: Status, folders: Folders, now: float) -> Iterator[str]:
     yield _line("jobs", _jobs(found))
     yield from _batches(found, now)
     yield from _waits(found)
+    if found.spending is not None:
+        yield _line("spent today", _spent(found.spending, found.limits))
     yield _line("last problem", _problem(found.problem, now))
 
 
@@ -111,6 +114,12 @@ def _waits(found: Status) -> Iterator[str]:
         yield _line("waits" if number == 0 else "", text)
     if len(waits) > _MOST_WAITS:
         yield _line("", f"and {len(waits) - _MOST_WAITS} more reasons: batchd status --json")
+
+
+def _spent(spending: Spending, limits: Limits) -> str:
+    most = "" if limits.per_day is None else f" of {money(limits.per_day)}"
+    under_way = f"; {money(spending.under_way)} expected of what is under way"
+    return f"{money(spending.today)}{most} USD{under_way if spending.under_way else ''}"
 
 
 def _problem(problem: Mapping[str, object] | None, now: float) -> str:

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from batchd.core.admission import Created
+from batchd.core.budget import Spending
 from batchd.core.errors import ConfigError
 from batchd.core.model import Pause
 from batchd.core.subjects import Job, Shard
-from batchd.store import sql, values
+from batchd.store import budget, sql, values
 from batchd.store.identity import is_blank
 
 MOST = 20  #: answers to a question that should have one
@@ -105,6 +106,18 @@ class Reader:
         """Return how many creations of a batch began after a time, and when the first of them."""
         (row,) = self._rows("created_since", since=since)
         return Created(**dict(row))
+
+    def keeps_sums(self) -> bool:
+        """Return whether the ledger is new enough to know what was spent."""
+        return any(row[0] for row in self._rows("keeps_sums"))
+
+    def spend(self, by: str, since: str) -> Sequence[dict[str, Any]]:
+        """Return what was spent since a day, a line for each day, month, model or task."""
+        return [dict(row) for row in self._rows("spend", by=by, since=since)]
+
+    def spending(self, now: float) -> Spending:
+        """Return how the budget stands, as the daemon counts it."""
+        return budget.spending(self._connection, at=now)
 
     def _rows(self, question: str, /, **parameters: object) -> Iterator[sqlite3.Row]:
         return iter(self._connection.execute(_questions()[question], parameters))

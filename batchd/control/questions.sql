@@ -57,3 +57,17 @@ SELECT model, tokens FROM room_learned WHERE at >= :since;
 -- Batches whose creation began after a time.
 SELECT count(*) AS number, min(submit_started_at) AS oldest FROM shards
  WHERE submit_started_at > :since;
+
+-- name: spend
+-- What was spent since a day, added up.
+SELECT CASE :by WHEN 'day' THEN day WHEN 'month' THEN substr(day, 1, 7) WHEN 'model' THEN model
+                ELSE task END AS "key",
+       sum(requests) AS requests, sum(input_tokens) AS input_tokens,
+       sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+       sum(reasoning_tokens) AS reasoning_tokens, sum(cost) AS cost,
+       sum(direct_cost - cost) AS saving, sum(unpriced) AS unpriced
+  FROM spend WHERE day >= :since GROUP BY 1 ORDER BY 1;
+
+-- name: keeps_sums
+-- Whether the ledger's schema is one with sums.
+SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'spend';

@@ -13,6 +13,8 @@ from batchd.control.jobs import Room, reason_of_job
 from batchd.control.ledger import Part, Reader
 from batchd.control.presence import Presence
 from batchd.control.problems import last_problem
+from batchd.control.spend import standing
+from batchd.core.budget import Limits, Spending
 from batchd.core.model import JobState, ShardState
 from batchd.core.names import shown
 from batchd.core.reasons import Reason, ReasonCode, Standing
@@ -59,6 +61,8 @@ class Status:
     room: Room
     waits: Sequence[Waiting]
     problem: Mapping[str, Any] | None
+    spending: Spending | None  #: None where the ledger is too old to tell
+    limits: Limits
 
 
 def status_of(
@@ -79,6 +83,8 @@ def status_of(
         room=room,
         waits=[*_waits(found), *_waits(reasons)],
         problem=last_problem(folders.log),
+        spending=standing(reader, now=now),
+        limits=settings.budget.limits,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batchd.control.presence import Presence
+from batchd.control.spend import budget_as_dict
 from batchd.control.status import Status
 from batchd.control.why import Answer
 from batchd.core.names import printable
@@ -64,6 +65,7 @@ def status_as_dict(found: Status, folders: Folders) -> dict[str, Any]:
         "batches": {"max_open": found.room.batches.max_open, "open": batches},
         "waits": [asdict(one) | {"sentence": printable(one.sentence)} for one in found.waits],
         "last_problem": found.problem,
+        "budget": budget_as_dict(found.spending, found.limits) if found.spending else None,
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from batchd.core import budget
 from batchd.core.budget import Hold, Limits, Spending, Waiting
@@ -11,21 +12,29 @@ from batchd.store import sql
 _NOBODY = ""
 
 
-def spending(connection: sqlite3.Connection, *, at: float, besides: str = _NOBODY) -> Spending:
+class Connection(Protocol):
+    """The ledger's own, or one of those who only ask."""
+
+    def execute(self, statement: str, parameters: Mapping[str, object], /) -> Iterable[Any]:
+        """Run one statement."""
+        ...
+
+
+def spending(connection: Connection, *, at: float, besides: str = _NOBODY) -> Spending:
     """Return how the budget stands, one job left out that is about to be counted."""
-    spent = connection.execute(sql.query("spent"), {"at": at}).fetchone()
-    under_way = connection.execute(sql.query("under_way"), {"job": besides}).fetchone()
+    (spent,) = connection.execute(sql.query("spent"), {"at": at})
+    (under_way,) = connection.execute(sql.query("under_way"), {"job": besides})
     return Spending(spent["today"], spent["month"], under_way["cost"], under_way["unknown"])
 
 
-def waiting(connection: sqlite3.Connection) -> list[Waiting]:
+def waiting(connection: Connection) -> list[Waiting]:
     """Return the jobs that only the budget holds, the oldest first."""
-    rows = connection.execute(sql.query("held_by_budget"))
+    rows = connection.execute(sql.query("held_by_budget"), {})
     return [Waiting(row["id"], row["estimate"], row["claimed_at"]) for row in rows]
 
 
 def why_held(
-    connection: sqlite3.Connection, job: str, estimate: float | None, limits: Limits, *, at: float
+    connection: Connection, job: str, estimate: float | None, limits: Limits, *, at: float
 ) -> Hold | None:
     """Hold a job that is being planned against the limits, and those that wait longer before it."""
     older = [one for one in waiting(connection) if one.job < job]
@@ -33,12 +42,12 @@ def why_held(
     return budget.why_held(estimate, budget.behind(older, now, limits, now=at), limits)
 
 
-def fitting(connection: sqlite3.Connection, limits: Limits, *, at: float) -> list[str]:
+def fitting(connection: Connection, limits: Limits, *, at: float) -> list[str]:
     """Return the jobs that the budget held and has room for now."""
     held = waiting(connection)
     return budget.fitting(held, spending(connection, at=at), limits, now=at) if held else []
 
 
-def unpriced(connection: sqlite3.Connection) -> list[str]:
+def unpriced(connection: Connection) -> list[str]:
     """Return the jobs that are held because nobody knew their price."""
     return [one.job for one in waiting(connection) if one.estimate is None]

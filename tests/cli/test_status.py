@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -52,6 +53,21 @@ def test_of_a_root_that_is_not_there_yet_it_says_so(status, tmp_path):
     assert out.startswith("daemon       not running (start it: batchd run)")
     assert "inbox        cannot be listed: No such file or directory" in out
     assert not (tmp_path / "root").exists()
+
+
+async def test_what_was_spent_today_is_a_line(status, tmp_path):
+    """3 answers of gpt-4o-mini with 12 tokens in and 3 out, as the fake says; then one at work."""
+    root = tmp_path / "root"
+    async with open_services(root, clock=FakeClock(time.time())) as services:
+        drop(root, "done.jsonl", requests(3))
+        await live(services, deliveries=1)
+        assert "spent today  0.0000 USD\n" in status()
+        assert json.loads(status("--json"))["budget"]["spent_today"] == pytest.approx(
+            3 * (12 * 0.075 + 3 * 0.30) / 1e6, abs=1e-8
+        )
+        await open_batches(services, "more.jsonl")
+        out = status("--set", "budget.per_day=50")
+        assert re.search(r"spent today  0.0000 of 50.00 USD; 0.0\d+ expected of what is under", out)
 
 
 async def test_many_jobs_and_many_reasons_fit_one_screen(status, tmp_path):

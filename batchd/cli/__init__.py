@@ -53,6 +53,7 @@ COMMANDS = {
         "batchd.cli.spend",
         "Say what was spent, by day, month, model or task, and how the budget stands.",
     ),
+    "service": Lazy("batchd.cli.service", "Put the systemd units in place, or take them away."),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,18 @@ async def open_services(
         yield services
 
 
-async def live(services: Services, *, deliveries: int, turns: int = 3000) -> None:
+async def live(
+    services: Services,
+    *,
+    deliveries: int,
+    turns: int = 3000,
+    person: Callable[[Services], Awaitable[None]] | None = None,
+) -> None:
     """Let the stages run, and time pass when nothing is to be done, until so many folders lie
-    in the outbox."""
+    in the outbox. A `person` may have a word before each turn."""
     for _ in range(turns):
+        if person is not None:
+            await person(services)
         if len(delivered(services.folders.root)) >= deliveries and not await _unfinished(services):
             return
         if not await turn(services):

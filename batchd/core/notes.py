@@ -76,7 +76,7 @@ def _of_a_failed_batch(shard: Shard, *, final: bool) -> Notes:
         return Notes(_SPARED, executed=False, named=named)
     if final and judge_failed_batch(shard.errors) in _NEVER_BEGAN:
         return Notes(_UNSENT, executed=False)
-    if judge_failed_batch(shard.errors) is Failure.NO_ROOM:
+    if judge_failed_batch(shard.errors) is Failure.NO_ROOM and shard.requests > 1:
         return Notes(_TOO_LARGE, executed=False)  # it is cut up: smaller ones have its requests
     first = shard.errors[0] if shard.errors else BatchError(None, "the batch failed without reason")
     # A reason that may pass is counted, or it would be tried for ever.

@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from batchd.core.pacing import backoff, poll_interval
+from batchd.core.pacing import backoff, has_expired, poll_interval, room_backoff
+
+DAY = 86_400.0
 
 
 def interval(age: float, *, jitter: float = 0.5) -> float:
@@ -32,3 +34,17 @@ def test_what_the_provider_asks_for_is_given_and_never_less_than_ours():
     assert backoff(1, asked_for=45) == 45
     assert backoff(7, asked_for=45) == 64
     assert backoff(1, asked_for=0) == backoff(1, asked_for=math.nan) == 1
+
+
+def test_for_room_it_is_asked_a_minute_later_at_the_soonest():
+    assert [room_backoff(refusals) for refusals in (1, 2, 3, 9)] == [64, 128, 256, 300]
+    assert room_backoff(1, asked_for=500) == 500
+
+
+@pytest.mark.parametrize(
+    ("keep", "lasts"), [(7 * DAY, 6 * DAY), (DAY, DAY / 2), (3600.0, 1800.0), (None, 29 * DAY)]
+)
+def test_an_uploaded_file_is_good_while_a_batch_could_still_end_before_it_expires(keep, lasts):
+    assert not has_expired(1000.0, 1000.0 + lasts - 1, keep=keep)
+    assert has_expired(1000.0, 1000.0 + lasts, keep=keep)
+    assert not has_expired(None, 1e12, keep=keep)

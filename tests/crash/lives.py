@@ -7,12 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from batchd.core.events import JobCancelled, JobHeld, JobReleased, Paused, Resumed
+from batchd.core.model import CancelWhy, Pause
+from batchd.runtime.services import Services
 from batchd.spool.placing import PART
 from tests.crash.tripwire import TRIPWIRE, Killed, TrippedLedger, TrippedRemote
 from tests.fakes.clock import FakeClock
 from tests.houses import drop, live, open_services, request, requests, turn
 
-FOLDERS = 5  #: what `drop_all` becomes
+FOLDERS = 8  #: what `drop_all` becomes
 TWINS = ("a.jsonl", "again.jsonl")
 SETTINGS = {
     "batches": {"max_requests": 3},
@@ -33,6 +36,7 @@ class World:
         self.remote.verdicts = {"a-2": [429, 200], "a-4": [400], "b-1": [500, 500, 500]}
         self.remote.lose_connection_after("create_batch")
         self.remote.expiring = {"a-6"}
+        self.remote.endless = {"e-1"}
         drop_all(root)
 
     async def live(self, *, kill_at: int | None) -> None:
@@ -50,18 +54,53 @@ class World:
             self.root, remote=self.remote, clock=self.clock, **SETTINGS
         ) as services:
             services.ledger = TrippedLedger(services.ledger)  # type: ignore[assignment]
-            await live(services, deliveries=FOLDERS)
+            await live(services, deliveries=FOLDERS, person=say)
             self.clock.advance(60.0)  # long enough for the work folders to be tidied
             while await turn(services):
                 pass
 
 
+async def say(services: Services) -> None:
+    """What a person says, whenever the daemon is there to hear it: each word once.
+
+    Nothing is sent before the first words are said, so that they are said in time in every life.
+    """
+    ledger, now = services.ledger, services.clock.now()
+    jobs = {job.name: job for job in (await ledger.unfinished())[0]}
+    over = {path.name.partition("--")[0] for path in services.folders.outbox.iterdir()}
+    called_off, held, open_one = (jobs.get(name) for name in (b"g.jsonl", b"f.jsonl", b"e.jsonl"))
+    paused = Pause.SUBMISSION in await ledger.pauses()
+    if called_off and called_off.cancelled_at is None:
+        why = JobCancelled(job=called_off.id, why=CancelWhy.ASKED, text="a person said so")
+        await ledger.wish(why, at=now)
+    elif held and not held.hold and not held.waived:
+        await ledger.wish(JobHeld(job=held.id, reason="held", text="a person said so"), at=now)
+    elif not {"e", "f", "g"} <= {name.decode()[0] for name in jobs} | over:
+        if not paused:
+            await ledger.record(Paused(what=Pause.SUBMISSION, by="a person"), at=now)
+    elif paused:
+        await ledger.record(Resumed(what=Pause.SUBMISSION), at=now)
+    elif open_one and open_one.cancelled_at is None:
+        if any(shard.batch for shard in await ledger.shards_of(open_one.id)):
+            why = JobCancelled(job=open_one.id, why=CancelWhy.ASKED, text="a person said so")
+            await ledger.wish(why, at=now)
+    elif held and held.hold:
+        await ledger.wish(JobReleased(job=held.id), at=now)
+
+
 def drop_all(root: Path) -> None:
-    """Two good files of several shards, one of them twice; one to be repaired, one to be rejected."""
+    """Two good files of several shards, one of them twice; one to be repaired, one to be rejected.
+
+    Three more for a person's word: cancelled while its batch is open, held for a while, cancelled
+    before anything of it is sent.
+    """
     drop(root, "a.jsonl", requests(7, prefix="a"))
     drop(root, "again.jsonl", requests(7, prefix="a"))
     drop(root, "b.jsonl", [request("b-1"), request("b-2", model="gpt-4.1")])
     drop(root, "c.jsonl", [b"\xef\xbb\xbf" + json.dumps(request("c-1")).encode() + b"\r"])
+    drop(root, "e.jsonl", requests(2, prefix="e"))
+    drop(root, "f.jsonl", requests(1, prefix="f"))
+    drop(root, "g.jsonl", requests(4, prefix="g"))
     drop(root, "d.jsonl", [*requests(1, prefix="d"), b"{"])
 
 
@@ -78,6 +117,8 @@ def _plain_file(path: Path, ids: dict[str, str | None]) -> bytes:
     if path.name == "receipt.json":
         receipt = json.loads(path.read_bytes())
         del receipt["times"], receipt["files"]
+        if receipt["cancelled"]:
+            del receipt["cancelled"]["at"]
         receipt["batches"] = [_timeless(batch) for batch in receipt["batches"]]
         if receipt["file"] in TWINS:
             # Which of the two pays depends on who is read first, and a crash may change that.

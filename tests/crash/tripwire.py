@@ -7,8 +7,10 @@ Each is a place to die before and after. Once dead, nothing more has an effect, 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,18 +81,32 @@ class TrippedRemote(FakeRemote):
     def __init__(self, clock: Any) -> None:
         super().__init__(clock)
         self.expiring: set[str] = set()  #: the first batch with such a custom_id expires half-way
+        self.endless: set[str] = set()  #: a batch with such a custom_id ends when it is cancelled
 
     async def effect(self, name: str, phase: str) -> None:
         if (name, phase) == ("create_batch", "after"):
-            self._expire_half(list(self._batches.values())[-1])
+            made = list(self._batches.values())[-1]
+            self._expire_half(made)
+            if self._has(made, self.endless):
+                made.fate = BatchFate(after_seconds=math.inf)
         TRIPWIRE.step(f"{phase} {name}")
 
     def _expire_half(self, made: Made) -> None:
         # By content, not by turn: a crash may change who comes first, and must not change the end.
-        content = self.files[made.order.input_file_id].content
-        if hit := {id for id in self.expiring if f'"{id}"'.encode() in content}:
+        if hit := self._has(made, self.expiring):
             self.expiring -= hit
             made.fate = BatchFate(BatchStatus.EXPIRED, fraction=0.5)
+
+    def _has(self, made: Made, ids: set[str]) -> set[str]:
+        content = self.files[made.order.input_file_id].content
+        return {id for id in ids if f'"{id}"'.encode() in content}
+
+    def _cancel(self, made: Made) -> None:
+        # Half of it is answered, however long a crash has let it run.
+        is_new = made.status not in (BatchStatus.CANCELLING, BatchStatus.CANCELLED)
+        super()._cancel(made)
+        if made.fate and is_new:
+            made.fate = replace(made.fate, fraction=0.5)
 
 
 class TrippedLedger:
@@ -107,3 +123,9 @@ class TrippedLedger:
         TRIPWIRE.step(f"before {names}")
         await self._ledger.record(*events, at=at)
         TRIPWIRE.step(f"after {names}")
+
+    async def wish(self, event: Any, *, at: float) -> bool:
+        TRIPWIRE.step(f"before the wish {type(event).__name__}")
+        granted: bool = await self._ledger.wish(event, at=at)
+        TRIPWIRE.step(f"after the wish {type(event).__name__}")
+        return granted

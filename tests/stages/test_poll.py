@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 
 from batchd.core.errors import RemoteRefused, RemoteUnavailable
 from batchd.core.model import Batch, BatchPage, BatchStatus, Counts, ShardState
+from batchd.core.reasons import Standing
 from batchd.stages import collect, poll, submit
+from tests.control.asking import ask, look_at
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
 from tests.houses import delivered, live, open_services
@@ -213,3 +216,42 @@ async def test_nothing_open_is_nothing_to_look_at(tmp_path):
         await planned(services, tmp_path)
         assert await poll.next_look(services) is None
         assert await step(services, poll) == 0
+
+
+async def test_a_batch_that_is_stuck_is_told_of_once_a_day_and_never_given_up(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.batch_seconds = 60 * 86_400.0
+        shard = await opened(services, tmp_path)
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(4 * 24):
+                services.clock.advance(3600.0)
+                await step(services, poll)
+        told = [line for line in logs if line["event"] == "batch.stuck"]
+        assert [line["hours"] for line in told] == [27.0, 51.0, 75.0]
+        assert told[0]["batch"] == shard.batch
+        assert (await only_shard(services)).state is ShardState.OPEN
+        now = services.clock.now()
+        answer = ask(tmp_path, shard.job, now=now).reason
+        assert answer.code == "stuck"
+        assert f"batchd cancel {shard.job}" in answer.sentence
+        (waits,) = look_at(tmp_path, now=now).waits
+        assert (waits.code, waits.standing) == ("stuck", Standing.HELD)
+        await live_on(services)
+
+
+async def live_on(services) -> None:
+    services.remote.batch_seconds = 0.0
+    await live(services, deliveries=1)
+    assert services.stuck_told == {} or not await services.ledger.shards_in(ShardState.OPEN)
+
+
+async def test_since_when_a_batch_is_what_it_is_is_remembered(tmp_path):
+    async with open_services(tmp_path) as services:
+        await opened(services, tmp_path)
+        services.remote.batch_seconds = 1e6
+        for _ in range(3):
+            services.clock.advance(60.0)
+            await step(services, poll)
+        shard = await only_shard(services)
+        assert shard.status_at == shard.opened_at + 60.0
+        assert shard.expires_at == shard.opened_at + 86_400

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from batchd.core import events as e
-from batchd.core.admission import Load
+from batchd.core.admission import Created, Load, in_turn
 from batchd.core.errors import BrokenInvariant
-from batchd.core.model import JobState, ShardState
+from batchd.core.model import CancelWhy, JobState, ShardState
 from batchd.store import sql
 from batchd.store.lookups import Glance
 from tests.store.lives import (
@@ -133,6 +133,69 @@ async def test_a_job_of_many_shards_starves_nobody_when_room_comes_one_by_one(tm
             *(f"{JOB}-1", f"{OTHER}-1", f"{JOB}-2", f"{OTHER}-2", f"{JOB}-3", f"{OTHER}-3"),
             *(f"{JOB}-4", f"{JOB}-5"),
         ]
+
+
+async def test_the_ledgers_order_is_the_one_that_why_tells_of(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger, *(plan(row, model=f"m{row % 2}") for row in range(1, 12)))
+        await a_planned_job(ledger, *(plan(row) for row in range(1, 5)), job=OTHER)
+        await ledger.record(*to_open(f"{JOB}-1"), *to_open(f"{JOB}-3"), at=20.0)
+        await ledger.record(started(f"{OTHER}-1"), *to_ended(f"{OTHER}-2"), at=20.0)
+        _, live = await ledger.unfinished()
+        ours = [shard.id for shard in in_turn(shard for shard, _ in live)]
+        assert [shard.id for shard in await ledger.shards_to_submit(now=20.0)] == ours
+
+
+async def test_what_is_held_or_cancelled_is_not_sent_and_what_has_no_room_keeps_its_place(
+    tmp_path: Path,
+):
+    async with open_ledger(tmp_path) as ledger:
+        (one, two) = await a_planned_job(ledger, plan(1), plan(2))
+        (other,) = await a_planned_job(ledger, plan(1), job=OTHER)
+        full = e.SubmitDeferred(shard=one, reason="no-room", text="", due_at=90.0)
+        down = e.SubmitDeferred(shard=two, reason="provider-unavailable", text="", due_at=90.0)
+        await ledger.record(started(one), full, started(two), down, at=20.0)
+
+        async def queue() -> list[str]:
+            return [shard.id for shard in await ledger.shards_to_submit(now=20.0)]
+
+        assert await queue() == [one, other]
+        await ledger.wish(e.JobHeld(job=OTHER, reason="held"), at=20.0)
+        assert await queue() == [one]
+        await ledger.wish(e.JobCancelled(job=JOB, why=CancelWhy.ASKED), at=20.0)
+        assert await queue() == []
+        assert [shard.id for shard in await ledger.shards_called_off()] == [one, two]
+
+
+async def test_open_shards_of_a_cancelled_job_are_told_of_once(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        (one, _) = await a_planned_job(ledger, plan(1), plan(2))
+        await ledger.record(*to_open(one), at=20.0)
+        await ledger.wish(e.JobCancelled(job=JOB, why=CancelWhy.ASKED), at=21.0)
+        assert [shard.id for shard in await ledger.shards_to_cancel(now=21.0)] == [one]
+        await ledger.record(e.CancelAsked(shard=one, due_at=30.0), at=22.0)
+        assert await ledger.shards_to_cancel(now=99.0) == []
+
+
+async def test_what_was_created_within_the_hour_is_counted(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        assert await ledger.created_since(0.0) == Created()
+        (one, two, three) = await a_planned_job(ledger, plan(1), plan(2), plan(3))
+        for shard, at in ((one, 20.0), (two, 30.0), (three, 40.0)):
+            await ledger.record(started(shard), at=at)
+        assert await ledger.created_since(20.0) == Created(2, 30.0)
+
+
+async def test_the_oldest_job_that_wants_answers_is_known(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        assert await ledger.oldest_claim() is None
+        await ledger.record(claimed(JOB), at=5.0)
+        await ledger.record(claimed(OTHER), at=7.0)
+        assert await ledger.oldest_claim() == 5.0
+        assert [job.id for job in await ledger.jobs_claimed_by(6.0)] == [JOB]
+        await ledger.wish(e.JobCancelled(job=JOB, why=CancelWhy.DEADLINE), at=9.0)
+        assert await ledger.oldest_claim() == 7.0
+        assert await ledger.jobs_claimed_by(6.0) == []
 
 
 async def test_what_is_or_may_be_at_the_provider_counts(tmp_path: Path):

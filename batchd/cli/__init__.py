@@ -34,6 +34,10 @@ COMMANDS = {
         "batchd.cli.show",
         "Show everything that is known of a job, ending with what happened to it.",
     ),
+    "logs": Lazy(
+        "batchd.cli.logs",
+        "Show what the daemon wrote down, of all jobs or of one.",
+    ),
     "cancel": Lazy(
         "batchd.cli.cancel",
         "Cancel jobs: nothing more of them is sent, and what was answered is delivered.",

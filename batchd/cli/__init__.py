@@ -14,6 +14,10 @@ from batchd.cli.lazy import Lazy, LazyGroup
 #: In the order in which somebody new needs them.
 COMMANDS = {
     "demo": Lazy("batchd.cli.demo", "Show all of it in half a minute, without a key."),
+    "init": Lazy(
+        "batchd.cli.init",
+        "Make a root: folders, a README in each, and a configuration to begin with.",
+    ),
     "run": Lazy("batchd.cli.run", "Run the daemon until it is stopped."),
     "status": Lazy(
         "batchd.cli.status",

@@ -20,6 +20,7 @@ from batchd.spool.orders import job_to_cancel
 from batchd.spool.users import name_of
 
 STAGING = ".tmp"  #: where programs write before they rename
+READMES = frozenset({"README.txt", "README.md"})  #: `batchd init` writes one, a checkout has one
 
 
 class Kind(StrEnum):
@@ -72,10 +73,10 @@ def _kind(mode: int) -> Kind:
 
 
 def entries(inbox: Path) -> Iterator[Entry]:
-    """Look at everything in the inbox but the folder for programs."""
+    """Look at everything in the inbox but the folder for programs and what explains it."""
     for path in inbox.iterdir():
         try:
-            if path.name != STAGING:
+            if path.name != STAGING and path.name not in READMES:
                 yield Entry.of(path)
         except FileNotFoundError:
             continue  # taken, or taken back, since it was listed

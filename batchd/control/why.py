@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchd.control.inbox import STAGING, Entry, named_by, reason_of
+from batchd.control.inbox import READMES, STAGING, Entry, named_by, reason_of
 from batchd.control.jobs import Room, reason_of_job, reason_of_shard
 from batchd.control.ledger import Part, Reader
 from batchd.control.places import Id, Place, id_of, job_in, place_of
@@ -171,6 +171,8 @@ class Question:
     def _in_inbox(self, place: Place, below: Sequence[str]) -> Answer:
         if not place.is_there:
             return self._of_name(place, else_=ReasonCode.UNKNOWN)
+        if below[0] in READMES:
+            return Answer(because(ReasonCode.OWN), _shown(place))
         if below[0] == STAGING:
             code = ReasonCode.STAGING if len(below) > 1 else ReasonCode.OWN
             return Answer(because(code), _shown(place))

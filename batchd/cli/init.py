@@ -1,0 +1,128 @@
+"""`batchd init [DIR]`: the folders of a root, a README in each, and a configuration to begin with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from shlex import join
+
+import click
+
+from batchd.cli.exits import Exit, complain
+from batchd.configuration.shipped import shipped
+from batchd.core.names import printable
+from batchd.spool.folders import Folders, keep_strangers_out
+from batchd.spool.placing import make_folder, place
+
+README = "README.txt"
+_NEXT = """
+next:
+  export OPENAI_API_KEY=...       or openai.api_key_file in {config}
+  batchd run{config_option}
+  cp FILE.jsonl {inbox}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that is to be there."""
+
+    path: Path
+    what: str
+    make: Callable[[], object]
+
+
+@click.command()
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+@click.option(
+    "--acl",
+    "user",
+    metavar="USER",
+    help="Let this user, whom the daemon runs as, read every file that is dropped (a default ACL).",
+)
+def init(folder: Path, dry_run: bool, user: str | None) -> int:
+    """Make a root: folders, a README in each, and a configuration to begin with.
+
+    DIR (the current folder, if not given) holds them. What is there already stays as it is, so that
+    it can be done again at any time.
+    """
+    root = folder.absolute()
+    keep_strangers_out()
+    # Looked at before anything is made: the first step makes all folders.
+    for step, is_there in [(step, os.path.lexists(step.path)) for step in _steps(root)]:
+        _take(step, root, is_there=is_there, dry_run=dry_run)
+    done = user is None or _allow(user, Folders(root), dry_run=dry_run)
+    for hint in _hints(Folders(root)):
+        complain(hint)
+    if not dry_run:
+        config = root / "config" / "batchd.toml"
+        is_here = root == Path.cwd()
+        option = "" if is_here else f" --config {config} --set folders.root={root}"
+        text = _NEXT.format(config=config, config_option=option, inbox=root / "inbox")
+        click.echo(printable_lines(text))
+    return Exit.OK if done else Exit.PARTLY
+
+
+def printable_lines(text: str) -> str:
+    """Keep line breaks, escape the rest."""
+    return "\n".join(map(printable, text.splitlines()))
+
+
+def _steps(root: Path) -> Iterator[Step]:
+    folders = Folders(root)
+    for path in (folders.inbox, folders.staging, folders.outbox, folders.var, folders.work):
+        yield Step(path, "a folder", folders.prepare)
+    for path in (folders.inbox, folders.outbox, folders.var):
+        text = files("batchd.cli").joinpath("readmes", f"{path.name}.txt").read_bytes()
+        yield Step(path / README, "what belongs there", _writes(path / README, text))
+    config = root / "config" / "batchd.toml"
+    text = shipped("config", "batchd.toml").read_bytes()
+    yield Step(config, "every setting, with its default", _writes(config, text))
+
+
+def _writes(path: Path, content: bytes) -> Callable[[], object]:
+    def write() -> None:
+        make_folder(path.parent)
+        place(path, content)
+
+    return write
+
+
+def _take(step: Step, root: Path, *, is_there: bool, dry_run: bool) -> None:
+    name = printable(str(step.path.relative_to(root)))
+    if is_there:
+        click.echo(f"kept   {name}")
+        return
+    if not dry_run:
+        step.make()
+    click.echo(f"{'would make' if dry_run else 'made'}   {name}  ({step.what})")
+
+
+def _hints(folders: Folders) -> Iterator[str]:
+    """What an older or handmade root lacks; nobody's modes are changed behind their back."""
+    for path in (folders.inbox, folders.outbox):
+        if path.is_dir() and not path.stat().st_mode & stat.S_ISGID:
+            yield f"what comes into {path} does not get its group: chmod g+s {path}"
+
+
+def _allow(user: str, folders: Folders, *, dry_run: bool) -> bool:
+    """A file that was moved in keeps its mode, often 0600: an ACL of the folder reads it still."""
+    command = ["setfacl", "-m", f"u:{user}:rwx,d:u:{user}:rwX", str(folders.inbox)]
+    if dry_run:
+        click.echo(f"would run   {join(command)}")
+        return True
+    if shutil.which(command[0]) is None:
+        complain(f"there is no setfacl here (package acl); with it: {join(command)}")
+        return False
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        complain(f"{join(command)} failed: {done.stderr.strip()}")
+        return False
+    click.echo(f"made   a default ACL for {printable(user)} on inbox/")
+    return True

@@ -1,0 +1,88 @@
+"""`batchd init`: a root from nothing, and nothing changed where one is."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from batchd.cli.exits import Exit
+from batchd.configuration import load
+from tests.cli.places import Shell, shell_in
+
+PLACES = ("inbox", "inbox/.tmp", "outbox", "var", "var/work")
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch, capsys) -> Shell:
+    return shell_in(tmp_path / "here", monkeypatch, capsys)
+
+
+def test_it_makes_the_folders_a_readme_in_each_and_a_configuration(shell, tmp_path):
+    root = tmp_path / "new"
+
+    said = shell("init", str(root))
+
+    assert said.code == Exit.OK
+    assert all((root / place).is_dir() for place in PLACES)
+    assert stat.S_IMODE((root / "inbox").stat().st_mode) == 0o2770
+    assert stat.S_IMODE((root / "outbox").stat().st_mode) == 0o2750
+    for place in ("inbox", "outbox", "var"):
+        text = (root / place / "README.txt").read_text()
+        assert 5 <= len(text.splitlines()) <= 10
+    loaded = load(root / "config" / "batchd.toml", [], {}, root)
+    assert loaded.settings.folders.root == root
+    assert all(f"made   {name}  (" in said.out for name in PLACES)
+    assert "made   config/batchd.toml" in said.out
+    assert f"--set folders.root={root}" in said.out
+
+
+def test_doing_it_again_changes_nothing(shell):
+    shell("init")
+    Path("config/batchd.toml").write_text("[batches]\nmax_open = 3\n")
+    Path("inbox/README.txt").write_text("mine")
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+
+    said = shell("init")
+
+    assert said.code == Exit.OK
+    assert "made" not in said.out
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")}.keys() == before.keys()
+    assert Path("config/batchd.toml").read_text() == "[batches]\nmax_open = 3\n"
+    assert Path("inbox/README.txt").read_text() == "mine"
+
+
+def test_a_dry_run_makes_nothing_and_says_everything(shell):
+    said = shell("init", "root", "--dry-run", "--acl", "somebody")
+
+    assert said.code == Exit.OK
+    assert not Path("root").exists()
+    for name in (*PLACES, "inbox/README.txt", "config/batchd.toml"):
+        assert f"would make   {name}  (" in said.out
+    assert "would run   setfacl -m u:somebody:rwx,d:u:somebody:rwX" in said.out
+
+
+def test_where_an_acl_cannot_be_set_the_command_is_said_and_the_rest_is_done(shell, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    said = shell("init", "--acl", "somebody")
+
+    assert said.code == Exit.PARTLY
+    assert "with it: setfacl -m u:somebody:rwx" in said.err
+    assert Path("inbox/README.txt").is_file()
+
+
+def test_a_folder_without_the_groups_bit_is_named_with_its_command(shell):
+    Path("inbox").mkdir()
+
+    assert f"chmod g+s {Path('inbox').absolute()}" in shell("init").err
+
+
+def test_a_file_in_the_way_is_one_message(shell):
+    Path("file").touch()
+
+    said = shell("init", "file/root")
+
+    assert said.code != Exit.OK
+    assert len(said.err.splitlines()) == 1

@@ -62,6 +62,10 @@ COMMANDS = {
         "Say what was spent, by day, month, model or task, and how the budget stands.",
     ),
     "service": Lazy("batchd.cli.service", "Put the systemd units in place, or take them away."),
+    "config": Lazy(
+        "batchd.cli.config",
+        "Check the configuration in stages, or show every setting and where it comes from.",
+    ),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",

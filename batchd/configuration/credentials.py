@@ -20,13 +20,13 @@ def api_key(settings: Settings, environment: Mapping[str, str]) -> str:
     What is there but of no use is an error, and never a reason to look further: the operator who
     put a file there does not want to pay with another project's key.
     """
-    for file, said in _files(settings, environment):
+    for file, said in files_with_key(settings, environment):
         return _usable(_read(file, said=said), said=said)
     return _usable(environment.get("OPENAI_API_KEY", ""), said="OPENAI_API_KEY")
 
 
-def _files(settings: Settings, environment: Mapping[str, str]) -> list[tuple[Path, str]]:
-    """The files that hold a key, the strongest first."""
+def files_with_key(settings: Settings, environment: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """Return the files that hold a key, the strongest first."""
     files = []
     if folder := environment.get("CREDENTIALS_DIRECTORY"):
         file = Path(folder) / CREDENTIAL

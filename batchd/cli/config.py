@@ -1,0 +1,100 @@
+"""`batchd config check` and `batchd config show`: is it right, and what counts?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchd.cli.config_checks import Checks, without_password
+from batchd.cli.exits import Exit
+from batchd.cli.findings import Result, tell, worst
+from batchd.cli.options import reads_settings, settings_options
+from batchd.configuration import Loaded
+from batchd.configuration.credentials import files_with_key
+from batchd.configuration.values import TYPES
+from batchd.control.views import SCHEMA, setting_of
+from batchd.core.names import printable
+from batchd.logs.cleaning import redact
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration in stages, or show every setting and where it comes from."""
+
+
+@config.command()
+@click.option("--offline", is_flag=True, help="Do not ask the provider.")
+@click.option("--deny-warnings", is_flag=True, help="Let warnings count, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@settings_options
+def check(
+    config: Path | None,
+    overrides: tuple[str, ...],
+    offline: bool,
+    deny_warnings: bool,
+    as_json: bool,
+) -> int:
+    """Check in stages: syntax, values, folders, key, API. Exits 78 when something is wrong.
+
+    A file is really renamed from the inbox through var/work to the outbox, and the provider is
+    really asked; nothing is sent and nothing costs.
+    """
+    checks = Checks(config, overrides, os.environ)
+    result = worst(tell(checks.all(is_offline=offline), as_json=as_json))
+    fails = (Result.WRONG, Result.WARNING) if deny_warnings else (Result.WRONG,)
+    return Exit.CONFIGURATION if result in fails else Exit.OK
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@reads_settings
+def show(loaded: Loaded, as_json: bool) -> None:
+    """Show every setting that counts, and where it comes from. Never a key."""
+    told = shown_settings(loaded)
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    click.echo("\n".join(_lines(told)))
+
+
+def shown_settings(loaded: Loaded) -> dict[str, Any]:
+    """`batchd config show --json`."""
+    found = [setting_of(name, loaded.settings, loaded.origins) for name in TYPES]
+    for setting in found:
+        setting["value"] = _without_secrets(setting["value"])
+    return {
+        "schema": SCHEMA,
+        "file": str(loaded.source) if loaded.source else None,
+        "key_from": _key_from(loaded),
+        "settings": found,
+    }
+
+
+def _key_from(loaded: Loaded) -> str | None:
+    files = files_with_key(loaded.settings, os.environ)
+    if files:
+        return files[0][1]
+    return "OPENAI_API_KEY" if os.environ.get("OPENAI_API_KEY") else None
+
+
+def _without_secrets(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return redact(without_password(value) if "://" in value else value)
+
+
+def _lines(told: dict[str, Any]) -> Iterator[str]:
+    yield f"# {told['file'] or 'no file'}; the key: {told['key_from'] or 'there is none'}"
+    section = ""
+    for setting in told["settings"]:
+        of, _, _ = setting["name"].partition(".")
+        if of != section:
+            yield ""
+            section = of
+        assigned = f"{setting['name']} = {json.dumps(setting['value'])}"
+        yield printable(f"{assigned:<44}  # {setting['origin']}")

@@ -130,6 +130,13 @@ class JobTidied(JobEvent):
     """What was left of its work folder is gone."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTold(JobEvent):
+    """The operator's notice of its end was given, or given up."""
+
+    text: str  #: what came of it
+
+
 # The life of a shard
 
 
@@ -174,6 +181,13 @@ class ShardWaits(ShardEvent):
 
     reason: str
     text: str
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAsked(ShardEvent):
+    """The provider says that there is news of this batch: it is looked at sooner."""
+
     due_at: float
 
 
@@ -308,11 +322,13 @@ Event = (
     | PublishStarted
     | JobDelivered
     | JobTidied
+    | JobTold
     | FileUploaded
     | SubmitStarted
     | SubmitDoubted
     | SubmitDeferred
     | ShardWaits
+    | LookAsked
     | SubmitRefused
     | ShardCancelled
     | CancelAsked

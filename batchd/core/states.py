@@ -38,6 +38,7 @@ JOB_MOVES: JobMoves = {
     (Job.REJECTED, e.PublishStarted): Job.PUBLISHING,
     (Job.PUBLISHING, e.JobDelivered): Job.DELIVERED,
     (Job.DELIVERED, e.JobTidied): Job.DELIVERED,
+    (Job.DELIVERED, e.JobTold): Job.DELIVERED,
 }
 
 #: Shards begin as PLANNED, by JobPlanned, RoundPlanned or ShardReplaced.
@@ -52,6 +53,7 @@ SHARD_MOVES: ShardMoves = {
     (Shard.SUBMITTING, e.BatchOpened): Shard.OPEN,
     (Shard.OPEN, e.BatchSeen): Shard.OPEN,
     (Shard.OPEN, e.ShardWaits): Shard.OPEN,
+    (Shard.OPEN, e.LookAsked): Shard.OPEN,
     (Shard.OPEN, e.CancelAsked): Shard.OPEN,
     (Shard.OPEN, e.BatchEnded): Shard.ENDED,
     (Shard.ENDED, e.ShardWaits): Shard.ENDED,

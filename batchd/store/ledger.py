@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 from msgspec.structs import asdict
 
 from batchd.core import events as e
@@ -109,6 +110,28 @@ class Ledger(Lookups):
         jobs = await self._database.write(work)
         self.changes += len(jobs)
         return jobs
+
+    async def tell_nobody(self, *, rejected: bool, at: float) -> None:
+        """Have no notice due for the ends of one kind: nobody wants any."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(sql.query("tell_nobody"), {"rejected": rejected, "at": at})
+
+        await self._database.write(work)
+
+    async def look_sooner(self, batches: Sequence[str], *, at: float) -> Sequence[str]:
+        """Make those of these batches due that are open; return their shards."""
+        which = {"batches": msgspec.json.encode(batches).decode()}
+
+        def work(connection: sqlite3.Connection) -> Sequence[str]:
+            rows = connection.execute(sql.query("open_batches_among"), which).fetchall()
+            for row in rows:
+                _Entry(connection, at).record(e.LookAsked(shard=row["id"], due_at=at))
+            return [row["id"] for row in rows]
+
+        shards = await self._database.write(work)
+        self.changes += bool(shards)
+        return shards
 
     async def forget(self, *, before: float, most: int) -> int:
         """Remove jobs delivered before a time, with all that was noted of them; return how many."""

@@ -73,6 +73,10 @@ class Lookups:
         """Return jobs delivered before a time whose work folder is still there."""
         return await self._all("jobs_to_tidy", values.job, before=before, most=most)
 
+    async def jobs_to_tell(self, *, most: int = _MOST) -> Sequence[Job]:
+        """Return delivered jobs that nobody was told of yet, oldest first."""
+        return await self._all("jobs_to_tell", values.job, most=most)
+
     async def shards_to_clean(self, *, most: int = _MOST) -> Sequence[Shard]:
         """Return shards of delivered jobs whose files at the provider nobody needs any more."""
         return await self._all("shards_to_clean", values.shard, most=most)

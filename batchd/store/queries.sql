@@ -106,6 +106,15 @@ UPDATE jobs SET state = :state, state_at = :at, delivered_at = :at WHERE id = :j
 -- Nothing of it is left in var/work.
 UPDATE jobs SET tidied_at = :at WHERE id = :job AND state = :was;
 
+-- name: job_told
+-- The operator knows, or could not be reached.
+UPDATE jobs SET told_at = :at WHERE id = :job AND state = :was;
+
+-- name: tell_nobody
+-- Nobody wants to know of those that ended so: they are no news later, either.
+UPDATE jobs SET told_at = :at
+ WHERE state = 'delivered' AND told_at IS NULL AND (outcome = 'rejected') = :rejected;
+
 -- name: insert_shard
 -- A shard begins as planned.
 INSERT INTO shards (id, job, number, round, state, endpoint, model, rows, requests, size, tokens,
@@ -145,6 +154,10 @@ UPDATE shards SET state = :state, due_at = :due_at, reason = :reason, text = :te
 -- Only the time of the next look changes.
 UPDATE shards SET due_at = :due_at, reason = :reason, text = :text
  WHERE id = :shard AND state = :was;
+
+-- name: look_asked
+-- Never later than it was due anyway.
+UPDATE shards SET due_at = min(due_at, :due_at) WHERE id = :shard AND state = :was;
 
 -- name: shard_cancelled
 -- It has no batch, and gets none.
@@ -306,6 +319,10 @@ SELECT * FROM jobs
    AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.joined = jobs.id AND j.state <> 'delivered')
  ORDER BY delivered_at LIMIT :most;
 
+-- name: jobs_to_tell
+-- Delivered, and the notice of it not yet given; oldest first.
+SELECT * FROM jobs WHERE state = 'delivered' AND told_at IS NULL ORDER BY delivered_at LIMIT :most;
+
 -- name: shards_to_clean
 -- Delivered, with files at the provider, and nobody who joined still needs the answers.
 SELECT s.* FROM shards s JOIN jobs d ON d.id = s.job
@@ -422,6 +439,13 @@ SELECT model, count(*) AS shards, sum(tokens) AS tokens,
 -- name: next_due
 -- When the next shard of a state is to be looked at.
 SELECT min(due_at) FROM shards WHERE state = :state AND due_at > :after;
+
+-- name: open_batches_among
+-- Which shards have these batches (a JSON array), and wait for their end. One whose end was seen
+-- waits for its files, and must not be believed to have none any sooner.
+SELECT id FROM shards
+ WHERE batch IN (SELECT value FROM json_each(:batches)) AND state = 'open'
+   AND coalesce(status, '') NOT IN ('completed', 'failed', 'expired', 'cancelled');
 
 -- name: batch_holder
 -- Which shard has this batch.

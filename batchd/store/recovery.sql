@@ -26,12 +26,12 @@ INSERT INTO jobs (
     id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined,
     requests, signature, repairs, verbatim, reason, problems, folder, outcome, summary,
     delivered_at, tidied_at, hold, hold_text, waived, cancelled_at, cancel_why, cancel_text,
-    warnings, estimate
+    warnings, estimate, told_at
 ) VALUES (
     :id, :state, :name, :task, :size, :owner, :round, :claimed_at, :state_at, :sha256,
     :joined, :requests, :signature, :repairs, :verbatim, :reason, :problems, :folder,
     :outcome, :summary, :delivered_at, :tidied_at, :hold, :hold_text, :waived, :cancelled_at,
-    :cancel_why, :cancel_text, :warnings, :estimate
+    :cancel_why, :cancel_text, :warnings, :estimate, :told_at
 );
 
 -- name: restore_shard

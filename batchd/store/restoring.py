@@ -48,7 +48,9 @@ def restore(path: Path, restored: Restored, *, at: float) -> list[Path]:
 def _fill(connection: sqlite3.Connection, restored: Restored, at: float) -> None:
     connection.execute(sql.query("create_root"), {"id": restored.root, "at": at})
     for job in restored.jobs:
-        columns = values.columns(job) | {"tidied_at": restored.tidied.get(job.id)}
+        # What was delivered was told, or is no news any more.
+        beside_job = {"tidied_at": restored.tidied.get(job.id), "told_at": job.delivered_at}
+        columns = values.columns(job) | beside_job
         connection.execute(sql.recovery_query("restore_job"), columns)
     for shard in restored.shards:
         connection.execute(sql.recovery_query("restore_shard"), values.columns(shard))

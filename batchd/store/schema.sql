@@ -39,12 +39,15 @@ CREATE TABLE jobs (
     cancel_why   TEXT CHECK (cancel_why IN ('asked', 'deadline', 'unusable-model')),
     cancel_text  TEXT,
     warnings     TEXT NOT NULL DEFAULT '{}',
-    estimate     REAL                  -- US dollars, before anything was sent
+    estimate     REAL,                 -- US dollars, before anything was sent
+    told_at      REAL                  -- when the notice of its end was given, or given up
 ) STRICT;
 
 -- Whole, not only of what is live: SQLite can't use a partial index for `state = :state`.
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE INDEX jobs_to_tidy ON jobs (delivered_at) WHERE state = 'delivered' AND tidied_at IS NULL;
+
+CREATE INDEX jobs_to_tell ON jobs (delivered_at) WHERE state = 'delivered' AND told_at IS NULL;
 
 CREATE INDEX jobs_joined ON jobs (joined);
 

@@ -32,21 +32,23 @@ CREATE TABLE new_jobs (
     cancel_why   TEXT CHECK (cancel_why IN ('asked', 'deadline', 'unusable-model')),
     cancel_text  TEXT,
     warnings     TEXT NOT NULL DEFAULT '{}',
-    estimate     REAL
+    estimate     REAL,
+    told_at      REAL
 ) STRICT;
 INSERT INTO new_jobs (
     id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined, requests,
     signature, repairs, verbatim, reason, problems, folder, outcome, summary, delivered_at,
-    tidied_at
+    tidied_at, told_at
 ) SELECT
     id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined, requests,
     signature, repairs, verbatim, reason, problems, folder, outcome, summary, delivered_at,
-    tidied_at
+    tidied_at, delivered_at
   FROM jobs;
 DROP TABLE jobs;
 ALTER TABLE new_jobs RENAME TO jobs;
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE INDEX jobs_to_tidy ON jobs (delivered_at) WHERE state = 'delivered' AND tidied_at IS NULL;
+CREATE INDEX jobs_to_tell ON jobs (delivered_at) WHERE state = 'delivered' AND told_at IS NULL;
 CREATE INDEX jobs_joined ON jobs (joined);
 
 ALTER TABLE shards ADD COLUMN inputs INTEGER NOT NULL DEFAULT 0;

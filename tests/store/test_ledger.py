@@ -293,6 +293,32 @@ async def test_a_batch_is_held_by_one_shard(tmp_path: Path):
         assert await ledger.batch_holder("b") == one
 
 
+async def test_a_batch_of_which_there_is_news_is_due_and_no_other(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        one, two, three = await a_planned_job(ledger, plan(1), plan(2), plan(3))
+        await ledger.record(*to_open(one), *to_open(two), *to_ended(three), at=20.0)
+        names = [f"batch-{one}", f"batch-{three}", "batch_of_somebody_else"]
+
+        assert await ledger.look_sooner(names, at=30.0) == [one]
+        due = [shard.due_at for shard in await ledger.shards_of(JOB)]
+        assert due == [30.0, 40.0, 61.0]
+        assert await ledger.look_sooner(names, at=35.0) == [one]
+        assert (await ledger.shard(one)).due_at == 30.0
+
+
+async def test_news_of_an_end_that_was_seen_does_not_hurry_its_files(tmp_path: Path):
+    """Its end would be believed without them, and what they answer be bought again."""
+    async with open_ledger(tmp_path) as ledger:
+        (one,) = await a_planned_job(ledger)
+        over = e.BatchSeen(
+            shard=one, status=BatchStatus.COMPLETED, counts=Counts(), due_at=90.0, changed=True
+        )
+        await ledger.record(*to_open(one), over, at=30.0)
+
+        assert await ledger.look_sooner([f"batch-{one}"], at=31.0) == []
+        assert (await ledger.shard(one)).due_at == 90.0
+
+
 EXAMPLES: dict[type[e.Event], Any] = {
     type(event): event
     for event in (
@@ -308,11 +334,13 @@ EXAMPLES: dict[type[e.Event], Any] = {
         publishing(),
         e.JobDelivered(job=JOB),
         e.JobTidied(job=JOB),
+        e.JobTold(job=JOB, text="t"),
         e.FileUploaded(shard=f"{JOB}-1", file_id="f", size=1, due_at=1.0),
         e.SubmitStarted(shard=f"{JOB}-1", due_at=1.0),
         e.SubmitDoubted(shard=f"{JOB}-1", reason="r", text="t", due_at=1.0),
         e.SubmitDeferred(shard=f"{JOB}-1", reason="r", text="t", due_at=1.0),
         e.ShardWaits(shard=f"{JOB}-1", reason="r", text="t", due_at=1.0),
+        e.LookAsked(shard=f"{JOB}-1", due_at=1.0),
         e.SubmitRefused(shard=f"{JOB}-1", errors=(), due_at=1.0),
         e.ShardCancelled(shard=f"{JOB}-1", due_at=1.0),
         e.CancelAsked(shard=f"{JOB}-1", due_at=1.0),

@@ -66,6 +66,21 @@ async def test_a_job_is_tidied_once_and_not_too_early(tmp_path: Path):
         assert [job.id for job in await ledger.jobs_to_tidy(before=20.0)] == [JOB]
 
 
+async def test_a_job_is_to_be_told_of_from_its_delivery_until_it_was(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        for job, at in ((JOB, 20.0), (OTHER, 10.0)):
+            await ledger.record(claimed(job), rejected(job), publishing(job), at=1.0)
+            assert JOB not in [job.id for job in await ledger.jobs_to_tell()]
+            await ledger.record(e.JobDelivered(job=job), at=at)
+        assert [job.id for job in await ledger.jobs_to_tell()] == [OTHER, JOB]
+        assert await ledger.wish(e.JobTold(job=OTHER, text="exit 0"), at=30.0)
+        assert [job.id for job in await ledger.jobs_to_tell()] == [JOB]
+        await ledger.tell_nobody(rejected=True, at=31.0)
+        assert [job.id for job in await ledger.jobs_to_tell()] == [JOB]
+        await ledger.tell_nobody(rejected=False, at=31.0)
+        assert await ledger.jobs_to_tell() == []
+
+
 async def test_only_jobs_are_known(tmp_path: Path):
     async with open_ledger(tmp_path) as ledger:
         assert await ledger.last_job() is None

@@ -70,7 +70,7 @@ async def test_a_job_is_to_be_told_of_from_its_delivery_until_it_was(tmp_path: P
     async with open_ledger(tmp_path) as ledger:
         for job, at in ((JOB, 20.0), (OTHER, 10.0)):
             await ledger.record(claimed(job), rejected(job), publishing(job), at=1.0)
-            assert JOB not in [job.id for job in await ledger.jobs_to_tell()]
+            assert job not in [one.id for one in await ledger.jobs_to_tell()]
             await ledger.record(e.JobDelivered(job=job), at=at)
         assert [job.id for job in await ledger.jobs_to_tell()] == [OTHER, JOB]
         assert await ledger.wish(e.JobTold(job=OTHER, text="exit 0"), at=30.0)

@@ -32,6 +32,7 @@ EXECUTIONS = {f"a-{n}": 1 + (n == 2) for n in range(1, 8)} | {
     "c-1": 1,
     "c-2": 1,
 }
+ANSWERS = 11  #: `again` joins `a`; a failure took no tokens
 
 
 class PassingClock(FakeClock):
@@ -97,6 +98,12 @@ class World:
             ]
         assert dict(self.remote.executions) == EXECUTIONS
         assert set(Counter(shard for shard, _ in self.remote.opened).values()) == {1}
+        assert self.paid_for() <= ANSWERS  # sums may be lost with the ledger, and never double
+
+    def paid_for(self) -> int:
+        """How many answers are in the sums of what was spent."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            return int(connection.execute("SELECT sum(requests) FROM spend").fetchone()[0] or 0)
 
 
 def gone(world: World) -> None:
@@ -150,6 +157,38 @@ async def test_a_whole_ledger_is_recovered_to_what_it_was(tmp_path: Path, turns:
     assert rows(world.database) == before
     await world.live()
     world.check()
+    assert world.paid_for() == ANSWERS
+
+
+async def test_a_lost_table_of_sums_is_added_up_from_the_answers(tmp_path: Path):
+    world = World(tmp_path)
+    world.drop_all()
+    await world.live()
+    with closing(sqlite3.connect(world.database)) as connection:
+        before = connection.execute("SELECT * FROM spend ORDER BY model").fetchall()
+        connection.execute("DELETE FROM spend")
+        connection.commit()
+    await world.recover()
+    with closing(sqlite3.connect(world.database)) as connection:
+        assert connection.execute("SELECT * FROM spend ORDER BY model").fetchall() == before
+    assert world.paid_for() == ANSWERS
+
+
+async def test_what_is_collected_anew_is_not_counted_twice(tmp_path: Path):
+    """Its answers are gone, so its batches are looked after again, and add up again."""
+    world = World(tmp_path)
+    world.drop_all()
+    await world.live(turns=9)
+    answers = list((tmp_path / "var" / "work").rglob("*.index"))
+    assert answers
+    assert world.paid_for() > 0
+    for path in answers:
+        path.unlink()
+    await world.recover()
+    assert world.paid_for() == 4  # of b, which is delivered: nobody collects it again
+    await world.live()
+    world.check()
+    assert world.paid_for() == ANSWERS
 
 
 def rows(path: Path) -> list[tuple[object, ...]]:

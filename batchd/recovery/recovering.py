@@ -27,6 +27,7 @@ from batchd.recovery.listing import (
     nameless,
 )
 from batchd.recovery.rebuilding import rebuilt_job, rebuilt_shards
+from batchd.recovery.spending import spent_before
 from batchd.remote.api import Remote
 from batchd.runtime.clock import Clock
 from batchd.settings import Settings
@@ -225,6 +226,7 @@ class Recovery:
             shards=outcome.shards,
             tidied=_tidied(outcome.jobs, here, found),
             history=[fact for fact in old.history if fact[1] in outcome.jobs],
+            spend=spent_before(old, outcome.jobs, outcome.shards),
         )
         outcome.kept = restore(self.folders.database, restored, at=self.clock.now())
 

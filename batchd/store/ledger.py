@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import msgspec
-from msgspec.structs import asdict
 
 from batchd.core import events as e
 from batchd.core.budget import Limits
@@ -307,13 +306,7 @@ class _Entry:
     def _spend(self, job: str, usage: Mapping[str, ModelUsage]) -> None:
         task = self._row("job", job=job)["task"] if usage else ""
         for model, used in usage.items():
-            unpriced = used.requests if used.cost is None else 0
-            took = {**asdict(used.usage), "requests": used.requests, "unpriced": unpriced}
-            spent = used.cost or 0.0
-            # Sums must not tell of a saving, or a loss, where one of the two is not known.
-            direct = used.direct_cost if used.cost is not None else None
-            cost = {"cost": spent, "direct_cost": spent if direct is None else direct}
-            self._run("add_spend", {"task": task, "model": model, **took, **cost})
+            self._run("add_spend", {"task": task, "model": model, **values.spent(used)})
 
     def _settle(self, job: str) -> None:
         """Settle a job that has its last verdict, and those that joined it: they have it, too."""

@@ -20,6 +20,20 @@ SELECT * FROM shards ORDER BY rowid DESC;
 -- As above; what is missing of it is missed by nobody but people.
 SELECT at, job, shard, event, facts FROM history ORDER BY id;
 
+-- name: salvage_spend
+-- What was spent, as far as it can be read.
+SELECT * FROM spend;
+
+-- name: restore_spend
+-- A sum as it was, or as the answers tell.
+INSERT INTO spend (
+    day, task, model, requests, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+    cost, direct_cost, unpriced
+) VALUES (
+    :day, :task, :model, :requests, :input_tokens, :cached_tokens, :output_tokens,
+    :reasoning_tokens, :cost, :direct_cost, :unpriced
+);
+
 -- name: restore_job
 -- A job as it was, or as it was found; recovery only.
 INSERT INTO jobs (

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from batchd.core.subjects import Job, Shard
 from batchd.store import sql, values
@@ -26,6 +27,7 @@ class Restored:
     shards: Sequence[Shard]
     tidied: Mapping[str, float] = field(default_factory=dict)  #: jobs without a work folder
     history: Sequence[Fact] = ()
+    spend: Sequence[Mapping[str, Any]] = ()  #: rows of the table of sums
 
 
 def restore(path: Path, restored: Restored, *, at: float) -> list[Path]:
@@ -54,6 +56,8 @@ def _fill(connection: sqlite3.Connection, restored: Restored, at: float) -> None
         connection.execute(sql.recovery_query("restore_job"), columns)
     for shard in restored.shards:
         connection.execute(sql.recovery_query("restore_shard"), values.columns(shard))
+    for row in restored.spend:
+        connection.execute(sql.recovery_query("restore_spend"), row)
     words = ("at", "job", "shard", "event", "facts")
     news = [(at, job.id, None, "LedgerRecovered", "{}") for job in restored.jobs]
     for fact in (*restored.history, *news):

@@ -36,6 +36,7 @@ class Salvage:
     jobs: Mapping[str, Job] = field(default_factory=dict)
     shards: Mapping[str, Sequence[Shard]] = field(default_factory=dict)  #: by job
     history: Sequence[Fact] = ()
+    spend: Sequence[Mapping[str, Any]] = ()  #: rows of the table of sums
 
 
 def remains_of(path: Path) -> Path | None:
@@ -78,7 +79,7 @@ def _read(connection: sqlite3.Connection) -> Salvage:
         shards[shard.job].append(shard)
     for siblings in shards.values():
         siblings.sort(key=lambda shard: shard.number)
-    return Salvage(root, jobs, shards, _history(connection))
+    return Salvage(root, jobs, shards, _history(connection), _spend(connection))
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int | None:
@@ -108,3 +109,16 @@ def _rows(connection: sqlite3.Connection, statement: str) -> Iterator[sqlite3.Ro
 
 def _history(connection: sqlite3.Connection) -> list[Any]:
     return [tuple(row) for row in _rows(connection, sql.recovery_query("salvage_history"))]
+
+
+def _spend(connection: sqlite3.Connection) -> list[Mapping[str, Any]]:
+    """Return the sums that make sense: a day, two names, and numbers."""
+    rows = [dict(row) for row in _rows(connection, sql.recovery_query("salvage_spend"))]
+    return [
+        row
+        for row in rows
+        if all(isinstance(v, str if n in _NAMES else int | float) for n, v in row.items())
+    ]
+
+
+_NAMES = ("day", "task", "model")

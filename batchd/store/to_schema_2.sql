@@ -88,3 +88,24 @@ CREATE TABLE spend (
     unpriced         INTEGER NOT NULL,
     PRIMARY KEY (day, task, model)
 ) STRICT;
+
+-- What answers cost without a batch was not asked then: it is not known, which is not 0.
+UPDATE shards
+   SET usage = (SELECT json_group_object(key, json_set(value, '$.direct_cost', NULL))
+                  FROM json_each(shards.usage))
+ WHERE usage <> '{}';
+INSERT INTO spend (day, task, model, requests, input_tokens, cached_tokens, output_tokens,
+                   reasoning_tokens, cost, direct_cost, unpriced)
+SELECT date(s.collected_at, 'unixepoch'), j.task, u.key,
+       sum(json_extract(u.value, '$.requests')),
+       sum(json_extract(u.value, '$.usage.input_tokens')),
+       sum(json_extract(u.value, '$.usage.cached_tokens')),
+       sum(json_extract(u.value, '$.usage.output_tokens')),
+       sum(json_extract(u.value, '$.usage.reasoning_tokens')),
+       sum(coalesce(json_extract(u.value, '$.cost'), 0.0)),
+       sum(coalesce(json_extract(u.value, '$.cost'), 0.0)),
+       sum(CASE WHEN json_extract(u.value, '$.cost') IS NULL
+                THEN json_extract(u.value, '$.requests') ELSE 0 END)
+  FROM shards s JOIN jobs j ON j.id = s.job, json_each(s.usage) u
+ WHERE s.collected_at IS NOT NULL
+ GROUP BY 1, 2, 3;

@@ -94,3 +94,17 @@ def _fact(value: Any) -> Any:
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def spent(used: ModelUsage) -> dict[str, Any]:
+    """Turn what a model took into a row of `spend`, but for its day, task and model."""
+    cost = used.cost or 0.0
+    # Sums must not tell of a saving, or a loss, where one of the two prices is not known.
+    direct = used.direct_cost if used.cost is not None else None
+    return {
+        **msgspec.structs.asdict(used.usage),
+        "requests": used.requests,
+        "cost": cost,
+        "direct_cost": cost if direct is None else direct,
+        "unpriced": used.requests if used.cost is None else 0,
+    }

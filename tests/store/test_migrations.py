@@ -12,6 +12,7 @@ import pytest
 from batchd.core.errors import ConfigError
 from batchd.core.events import JobHeld
 from batchd.core.rows import RowSet
+from batchd.core.usage import ModelUsage, Usage
 from batchd.store.database import Database
 from batchd.store.identity import APPLICATION_ID, create
 from batchd.store.ledger import Ledger
@@ -82,6 +83,35 @@ async def test_the_shipped_steps_lead_from_the_first_schema_to_this_one(old: Pat
         assert (job.name, job.waived, job.cancelled_at) == (b"b", False, None)
         assert (shard.model, shard.file_at) == ("m", None)
         assert await ledger.wish(JobHeld(job=job.id, reason="held"), at=1.0)
+    finally:
+        await ledger.close()
+
+
+async def test_what_was_spent_before_there_were_sums_is_added_up(old: Path):
+    """Of the shards that are still there; what the same would have cost directly nobody asked."""
+    usage = (
+        '{"m":{"usage":{"input_tokens":12,"output_tokens":3,"cached_tokens":2,"reasoning_tokens":1},'
+        '"requests":2,"cost":0.5},"odd":{"usage":{"input_tokens":1,"output_tokens":1,'
+        '"cached_tokens":0,"reasoning_tokens":0},"requests":1,"cost":null}}'
+    )
+    with closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute(CLAIMED)
+        connection.execute(PLANNED, (RowSet.of([1]).encode(),))
+        connection.execute(PLANNED.replace("-1', '7k3c9q', 1,", "-2', '7k3c9q', 2,"), (b"",))
+        connection.execute("UPDATE shards SET rows = (SELECT rows FROM shards WHERE number = 1)")
+        connection.execute(
+            "UPDATE shards SET state = 'collected', collected_at = 86400.0, usage = ?", (usage,)
+        )
+    await opened(old, *STEPS)
+    with closing(sqlite3.connect(old)) as connection:
+        assert connection.execute("SELECT * FROM spend ORDER BY model").fetchall() == [
+            ("1970-01-02", "", "m", 4, 24, 4, 6, 2, 1.0, 1.0, 0),
+            ("1970-01-02", "", "odd", 2, 2, 0, 2, 0, 0.0, 0.0, 2),
+        ]
+    ledger = await Ledger.open(old, new_root="root", now=0.0)
+    try:
+        shard, _ = await ledger.shards_of("7k3c9q")
+        assert shard.usage["m"] == ModelUsage(Usage(12, 3, 2, 1), 2, 0.5, None)
     finally:
         await ledger.close()
 

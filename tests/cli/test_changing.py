@@ -162,3 +162,24 @@ def test_a_killed_daemons_socket_is_nobody_and_the_next_one_answers(
     assert shell("hold", job)[0] == Exit.OK
     assert daemon.stop() == 0
     assert not (root / "var" / "batchd.sock").exists()
+
+
+@pytest.mark.processes
+def test_what_the_budget_holds_is_released_and_paid_for(
+    processes: Processes, shell: Shell, tmp_path
+):
+    """A real daemon and the sandbox: nothing of it is sent before somebody has seen the sum."""
+    root = tmp_path / "root"
+    sandbox = processes.sandbox()
+    daemon = processes.daemon(root, sandbox, budget__per_job=0.0001)
+    drop(root, "dear.jsonl", requests(3, prefix="dear"))
+    held = processes.wait_for_event(daemon, "job.held", reason="over-budget")
+    assert held["text"].endswith(" USD; a job may cost 0.0001")
+    assert held["text"] in shell("why", str(held["job"]))[1]
+    assert sandbox.ledger()["batches"] == []
+
+    assert shell("release", str(held["job"]))[0] == Exit.OK
+    done = processes.wait_for_event(daemon, "job.delivered", job=held["job"])
+    spent = json.loads(shell("spend", "--by", "model", "--json")[1])
+    assert spent["total"]["requests"] == 3
+    assert spent["total"]["cost"] == pytest.approx(done["cost"])

@@ -46,7 +46,7 @@ def jobs(
         owner=os.getuid() if mine else None,
         most=limit,
     )
-    found = from_ledger(
+    found, note = from_ledger(
         lambda: ask(
             folders,
             "GET",
@@ -62,7 +62,7 @@ def jobs(
     if as_json:
         click.echo(json.dumps(found))
         return
-    say_so(found)
+    say_so(note)
     click.echo("\n".join(_lines(found, now)))
 
 

@@ -18,20 +18,23 @@ def from_ledger(
     asked: Callable[[], dict[str, Any]],
     read: Callable[[Reader], dict[str, Any]],
     folders: Folders,
-) -> dict[str, Any]:
-    """Return what the daemon says; else what the ledger does, read only. Raises `Refused`."""
+) -> tuple[dict[str, Any], str | None]:
+    """Return what the daemon says; else what the ledger does, read only, and why. Raises `Refused`."""
     try:
-        return asked()
-    except (NotListening, PermissionError):
-        pass
+        return asked(), None
+    except NotListening as nobody:
+        why = "does not answer" if nobody.is_running else "is not running (start it: batchd run)"
+    except PermissionError:
+        why = "may not be asked by this user"
     except Refused as refused:
         if refused.code != _BUSY:
             raise
+        why = f"has no time ({refused})"
     with reading(folders.database) as reader:
-        return read(reader)
+        return read(reader), f"the daemon {why}; this is from the ledger, read only"
 
 
-def say_so(found: dict[str, Any]) -> None:
+def say_so(note: str | None) -> None:
     """Whoever reads must know whether anything goes on."""
-    if found["source"] == "the ledger":
-        click.echo("batchd: the daemon was not asked; this is from the ledger, read only", err=True)
+    if note:
+        click.echo(f"batchd: {note}", err=True)

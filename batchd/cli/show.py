@@ -43,7 +43,7 @@ def show(loaded: Loaded, job: str, as_json: bool) -> int:
     """
     folders = folders_of(loaded)
     try:
-        found = from_ledger(
+        found, note = from_ledger(
             lambda: ask(folders, "GET", "jobs", job_meant(job)),
             lambda reader: msgspec.to_builtins(_read(job, reader, folders, loaded)),
             folders,
@@ -56,7 +56,7 @@ def show(loaded: Loaded, job: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(found))
         return Exit.OK
-    say_so(found)
+    say_so(note)
     for line in _lines(found):
         click.echo(printable(line))
     return Exit.OK

@@ -68,7 +68,7 @@ def job_in_line(word: str, folders: Folders) -> dict[str, Any]:
         found: dict[str, Any] = msgspec.to_builtins(listed(job_of(job_meant(word), reader)))
         return found
 
-    return from_ledger(asked, read, folders)
+    return from_ledger(asked, read, folders)[0]
 
 
 def wait_for(jobs: Sequence[str], folders: Folders, patience: Patience) -> list[str]:
@@ -99,7 +99,7 @@ def jobs_called(file: str, folders: Folders, *, after: str) -> list[str]:
 
 
 def _listed(asked: Filter, folders: Folders) -> list[dict[str, Any]]:
-    found = from_ledger(
+    found, _ = from_ledger(
         lambda: ask(folders, "GET", "jobs", limit=asked.most),
         lambda reader: msgspec.to_builtins(jobs_of(asked, reader, source="the ledger")),
         folders,

@@ -18,6 +18,7 @@ from batchd.core.errors import BatchdError
 from batchd.spool.folders import Folders
 
 _SECONDS = 20.0  #: for an answer; the daemon gives itself half of it
+_READ_SECONDS = 5.0  #: for one that the ledger would give, too: a daemon that hangs is left alone
 _STARTING_SECONDS = 3.0  #: a daemon that has its lock listens soon after
 _LOOK = 0.05
 
@@ -39,13 +40,13 @@ class Refused(BatchdError):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("batchd", timeout=_SECONDS)
+    def __init__(self, path: Path, *, seconds: float) -> None:
+        super().__init__("batchd", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_SECONDS)
+        self.sock.settimeout(self.timeout)
         with near(self._path) as address:
             self.sock.connect(address)
 
@@ -64,7 +65,7 @@ def ask(
     target = "/v1/" + "/".join(quote(part, safe="") for part in path)
     if asked := {name: value for name, value in query.items() if value is not None}:
         target += f"?{urlencode(asked)}"
-    connection = _connected(folders)
+    connection = _connected(folders, seconds=_READ_SECONDS if method == "GET" else _SECONDS)
     try:
         return _answer(*_exchange(connection, method, target, body))
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
@@ -97,11 +98,11 @@ def _answer(status: int, content: bytes) -> Any:
     raise Refused(refusal)
 
 
-def _connected(folders: Folders) -> _Connection:
+def _connected(folders: Folders, *, seconds: float) -> _Connection:
     """Connect; to a daemon that is just starting, in a moment."""
     until = time.monotonic() + _STARTING_SECONDS
     while True:
-        connection = _Connection(folders.socket)
+        connection = _Connection(folders.socket, seconds=seconds)
         try:
             connection.connect()
         except PermissionError:

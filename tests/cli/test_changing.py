@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,6 +166,7 @@ def test_a_killed_daemons_socket_is_nobody_and_the_next_one_answers(
 
 
 @pytest.mark.processes
+<<<<<<< Updated upstream
 def test_what_the_budget_holds_is_released_and_paid_for(
     processes: Processes, shell: Shell, tmp_path
 ):
@@ -183,3 +185,17 @@ def test_what_the_budget_holds_is_released_and_paid_for(
     spent = json.loads(shell("spend", "--by", "model", "--json")[1])
     assert spent["total"]["requests"] == 3
     assert spent["total"]["cost"] == pytest.approx(done["cost"])
+=======
+def test_a_daemon_that_hangs_is_not_waited_for_and_the_ledger_is_read(
+    processes: Processes, shell: Shell, tmp_path
+):
+    daemon, _, (job,) = one_open(processes, tmp_path / "root")
+    daemon.send(signal.SIGSTOP)
+
+    code, out, err = shell("jobs")
+
+    assert (code, out.split()[0]) == (Exit.OK, job)
+    assert err.startswith("batchd: the daemon does not answer; this is from the ledger")
+    daemon.send(signal.SIGCONT)
+    assert json.loads(shell("jobs", "--json")[1])["source"] == "the daemon"
+>>>>>>> Stashed changes

@@ -53,7 +53,10 @@ async def test_a_delivered_job_is_shown_with_its_batches_and_its_history(shell, 
     lines = out.splitlines()
 
     assert code == Exit.OK
-    assert err == "batchd: the daemon was not asked; this is from the ledger, read only\n"
+    assert err == (
+        "batchd: the daemon is not running (start it: batchd run); this is from the ledger,"
+        " read only\n"
+    )
     assert lines[0] == f"job         {job}"
     assert "state       delivered (completed)" in lines
     assert any(f"as outbox/good--{job}" in line for line in lines)

@@ -166,7 +166,6 @@ def test_a_killed_daemons_socket_is_nobody_and_the_next_one_answers(
 
 
 @pytest.mark.processes
-<<<<<<< Updated upstream
 def test_what_the_budget_holds_is_released_and_paid_for(
     processes: Processes, shell: Shell, tmp_path
 ):
@@ -185,7 +184,9 @@ def test_what_the_budget_holds_is_released_and_paid_for(
     spent = json.loads(shell("spend", "--by", "model", "--json")[1])
     assert spent["total"]["requests"] == 3
     assert spent["total"]["cost"] == pytest.approx(done["cost"])
-=======
+
+
+@pytest.mark.processes
 def test_a_daemon_that_hangs_is_not_waited_for_and_the_ledger_is_read(
     processes: Processes, shell: Shell, tmp_path
 ):
@@ -198,4 +199,3 @@ def test_a_daemon_that_hangs_is_not_waited_for_and_the_ledger_is_read(
     assert err.startswith("batchd: the daemon does not answer; this is from the ledger")
     daemon.send(signal.SIGCONT)
     assert json.loads(shell("jobs", "--json")[1])["source"] == "the daemon"
->>>>>>> Stashed changes

@@ -51,6 +51,8 @@ def _lines(found: Status, folders: Folders, now: float) -> Iterator[str]:
     yield _line("daemon", f"{_daemon(found.daemon, now)}; root {folders.root}")
     if found.daemon.is_running:
         yield _line("watcher", found.daemon.watcher)
+    if found.room.pauses:
+        yield _line("paused", _paused(found))
     yield _line("inbox", _inbox(found))
     yield _line("jobs", _jobs(found))
     yield from _batches(found, now)
@@ -69,6 +71,11 @@ def _daemon(daemon: Presence, now: float) -> str:
         return "not running (start it: batchd run); what follows is from the ledger, read only"
     since = f" for {duration(now - daemon.since)}" if daemon.since else ""
     return f"running{since}, process {daemon.pid or 'unknown'}, batchd {daemon.version}"
+
+
+def _paused(found: Status) -> str:
+    said = (f"{what}, by {by}" for what, by in found.room.pauses.items())
+    return f"{'; '.join(said)}; batchd resume goes on"
 
 
 def _inbox(found: Status) -> str:

@@ -61,6 +61,7 @@ def status_as_dict(found: Status, folders: Folders) -> dict[str, Any]:
         "root": str(folders.root),
         "daemon": _daemon(found.daemon),
         "inbox": {**found.inbox, "trouble": found.inbox_trouble},
+        "paused": dict(found.room.pauses),
         "jobs": {"on_their_way": found.jobs, "ended": found.ended},
         "batches": {"max_open": found.room.batches.max_open, "open": batches},
         "waits": [asdict(one) | {"sentence": printable(one.sentence)} for one in found.waits],

@@ -79,6 +79,11 @@ class Limits:
         known = [limits[model] for limits in (self.configured, self.learned) if model in limits]
         return min(known, default=None)
 
+    def all_tokens(self) -> dict[str, int]:
+        """Return the limits of all models that have one."""
+        models = [*self.configured, *self.learned]
+        return {model: most for model in models if (most := self.tokens(model)) is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Resting:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from batchd.core.budget import tomorrow
@@ -16,13 +17,15 @@ from batchd.core.reading import Request, RequestReader
 from batchd.core.rendering import problems_as_dict
 from batchd.core.rounds import left_to_try, room_learned, size_learned
 from batchd.core.rows import RowSet
-from batchd.core.sharding import Sharder, ShardPlan
+from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.core.subjects import Job, Shard
 from batchd.meters.estimates import expected, total
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
+from batchd.settings import Settings
 from batchd.spool.examining import Examined, examine, limits_of, rules_of
 from batchd.spool.work import InputChanged, rows_of
+from batchd.stages import room
 
 log = structlog.get_logger()
 
@@ -75,7 +78,7 @@ async def _plan(job: Job, services: Services) -> None:
     if await services.ledger.job(job.id) != job:
         return  # listed before its own earlier turn had ended
     path = await in_thread(_own_input, job, services)
-    reading = await in_thread(_examined, path, services)
+    reading = await in_thread(_examined, path, await _as_learned(services), services)
     if reading.problems.total:
         await _reject(job, reading, services)
     else:
@@ -125,8 +128,17 @@ async def _reject(job: Job, reading: Examined, services: Services) -> None:
     )
 
 
-def _examined(path: Path, services: Services) -> Examined:
-    found = examine(path, services.settings, pause=pause, count=services.count_tokens)
+async def _as_learned(services: Services) -> Settings:
+    """Return the settings with the queues as the provider named them: cut now, nothing is refused."""
+    limits = await room.limits(services)
+    batches = msgspec.structs.replace(
+        services.settings.batches, enqueued_tokens=limits.all_tokens()
+    )
+    return msgspec.structs.replace(services.settings, batches=batches)
+
+
+def _examined(path: Path, settings: Settings, services: Services) -> Examined:
+    found = examine(path, settings, pause=pause, count=services.count_tokens)
     return replace(found, shards=_priced(found.shards, services))
 
 
@@ -153,17 +165,19 @@ async def _plan_again(job: Job, services: Services) -> None:
         log.info("job.concluded", job=job.id, why=job.cancel_why)
         return
     shards = await services.ledger.shards_of(job.id)
-    plans = await in_thread(_next_round, job, shards, services)
+    limits = limits_of(await _as_learned(services))
+    plans = await in_thread(_next_round, job, shards, limits, services)
     planned = RoundPlanned(job=job.id, round=job.round + 1, shards=plans)
     await services.ledger.record(planned, at=services.clock.now())
     again = sum(plan.requests for plan in plans)
     log.info("round.planned", job=job.id, round=job.round + 1, requests=again)
 
 
-def _next_round(job: Job, shards: Sequence[Shard], services: Services) -> tuple[ShardPlan, ...]:
+def _next_round(
+    job: Job, shards: Sequence[Shard], limits: ShardLimits, services: Services
+) -> tuple[ShardPlan, ...]:
     path = services.work.unchanged_input(job, pause=pause)
-    limits = limits_of(services.settings)
-    room = {**limits.enqueued_tokens, **room_learned(shards, job.round)}
+    tokens = {**limits.enqueued_tokens, **room_learned(shards, job.round)}
     sizes = size_learned(shards, job.round)
     sharders: dict[str, Sharder] = {}
     rules = rules_of(services.settings, count=services.count_tokens)
@@ -171,7 +185,7 @@ def _next_round(job: Job, shards: Sequence[Shard], services: Services) -> tuple[
     for row, request in _requests(path, left_to_try(shards, job.round), reader):
         if request.model not in sharders:
             most = min(limits.max_requests, sizes.get(request.model, limits.max_requests))
-            less = replace(limits, enqueued_tokens=room, max_requests=most)
+            less = replace(limits, enqueued_tokens=tokens, max_requests=most)
             sharders[request.model] = Sharder(less)
         sharders[request.model].add(row, request)
     plans = [plan for sharder in sharders.values() for plan in sharder.finish()]

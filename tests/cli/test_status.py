@@ -13,6 +13,8 @@ import pytest
 
 from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
+from batchd.core.events import Paused
+from batchd.core.model import Pause
 from tests.acceptance.processes import Processes, processes_in
 from tests.control.asking import open_batches
 from tests.fakes.clock import FakeClock
@@ -93,6 +95,16 @@ async def test_many_jobs_and_many_reasons_fit_one_screen(status, tmp_path):
             "ended": {"completed": 1, "rejected": 1},
         }
         assert len(told["batches"]["open"]) == 20
+
+
+async def test_what_rests_is_told_with_the_name_and_the_way_on(status, tmp_path):
+    async with open_services(tmp_path / "root") as services:
+        assert "\npaused" not in status()
+        for what in Pause:
+            paused = Paused(what=what, by="anna")
+            await services.ledger.record(paused, at=services.clock.now())
+        assert "intake, by anna; submission, by anna; batchd resume goes on" in status()
+        assert json.loads(status("--json"))["paused"] == {"intake": "anna", "submission": "anna"}
 
 
 async def test_the_last_problem_is_the_logs(status, tmp_path):

@@ -100,6 +100,7 @@ def test_the_queue_of_a_model_is_never_overfilled(kind):
 def test_of_what_was_configured_and_what_was_learned_the_smaller_counts():
     limits = replace(LIMITS, configured={"m": 50, "n": 10}, learned={"m": 40, "o": 7})
     assert [limits.tokens(model) for model in "mnop"] == [40, 10, 7, None]
+    assert limits.all_tokens() == {"m": 40, "n": 10, "o": 7}
 
 
 def test_another_models_shards_pass_by():

@@ -81,7 +81,8 @@ async def say(services: Services) -> None:
     elif paused:
         await ledger.record(Resumed(what=Pause.SUBMISSION), at=now)
     elif open_one and open_one.cancelled_at is None:
-        if any(shard.batch for shard in await ledger.shards_of(open_one.id)):
+        # Not before it is begun: until then a batch that is cancelled has no answers at all.
+        if any(shard.counts.total for shard in await ledger.shards_of(open_one.id)):
             why = JobCancelled(job=open_one.id, why=CancelWhy.ASKED, text="a person said so")
             await ledger.wish(why, at=now)
     elif held and held.hold:

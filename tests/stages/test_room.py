@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchd.core.admission import LEARNED_FOR
+from batchd.core.admission import LEARNED_FOR, PATIENCE
 from batchd.core.errors import RemoteError, RemoteRefused, RemoteUnavailable
 from batchd.core.events import RoomLearned
 from batchd.core.model import BatchError, BatchStatus, ShardState
@@ -21,6 +21,7 @@ from tests.houses import (
     read_receipt,
     requests,
     settings,
+    turn,
 )
 from tests.stages.steps import only_shard, planned, step
 
@@ -217,3 +218,40 @@ async def test_an_uploaded_file_that_expired_while_its_shard_waited_is_sent_anew
         await live(services, deliveries=1)
         assert len(services.remote.uploads) == 2
         assert set(services.remote.executions.values()) == {1}
+
+
+async def test_a_stream_of_small_files_passes_a_large_one_for_a_while_and_not_for_ever(tmp_path):
+    """The queue is never empty, as each small one comes before the last has ended."""
+    tight = {"enqueued_tokens": {"gpt-4o-mini": 900}}
+    async with open_services(tmp_path, batches=tight, jobs={"keep_days": 9.0}) as services:
+        services.remote.batch_seconds = 90.0
+        drop(tmp_path, "s0.jsonl", requests(3, prefix="s0"))
+        while not services.remote.opened:
+            await turn(services)
+            services.clock.advance(1.0)
+        drop(tmp_path, "huge.jsonl", requests(20, prefix="huge"))
+        began = services.clock.now()
+        for number in range(1, 60):
+            drop(tmp_path, f"s{number}.jsonl", requests(3, prefix=f"s{number}"))
+            for _ in range(6):
+                await turn(services)
+                services.clock.advance(5.0)
+            if services.remote.executions["huge-1"]:
+                break
+        passed = services.clock.now() - began
+        huge = [shard for shard in services.remote.executions if shard.startswith("huge")]
+        assert len(huge) == 20
+        assert PATIENCE < passed < PATIENCE + 4 * 90.0
+        assert len(services.remote.opened) > 10, "small ones went by before that"
+        await live(services, deliveries=number + 2)
+
+
+async def test_a_file_that_comes_later_is_cut_to_what_was_learned_at_once(tmp_path):
+    async with open_services(tmp_path) as services:
+        learned = RoomLearned(model="gpt-4o-mini", tokens=150)
+        await services.ledger.record(learned, at=services.clock.now())
+        drop(tmp_path, "a.jsonl", requests(8))
+        await live(services, deliveries=1)
+        bill = read_receipt(delivered(tmp_path)["a"])
+        assert bill["rounds"] == 1
+        assert [batch["requests"] for batch in bill["batches"]] == [3, 3, 2]

@@ -66,10 +66,21 @@ COMMANDS = {
         "batchd.cli.config",
         "Check the configuration in stages, or show every setting and where it comes from.",
     ),
+    "doctor": Lazy(
+        "batchd.cli.doctor",
+        "Look at everything around batchd, and say for each thing that is wrong what mends it.",
+    ),
+    "bugreport": Lazy(
+        "batchd.cli.bugreport",
+        "Gather what a report of a problem needs, without prompts, names or keys.",
+    ),
     "recover": Lazy("batchd.cli.recover", "Rebuild a ledger that is damaged, gone, or a backup."),
     "sandbox": Lazy(
         "batchd.cli.sandbox",
         "Serve a local stand-in for the OpenAI API: files, batches, models, at no cost.",
+    ),
+    "completion": Lazy(
+        "batchd.cli.completion", "Print the script that completes commands in bash, zsh or fish."
     ),
     "version": Lazy("batchd.cli.version", "Say which versions are at work."),
 }

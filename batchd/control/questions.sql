@@ -71,3 +71,15 @@ SELECT CASE :by WHEN 'day' THEN day WHEN 'month' THEN substr(day, 1, 7) WHEN 'mo
 -- name: keeps_sums
 -- Whether the ledger's schema is one with sums.
 SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'spend';
+
+-- name: tables
+-- How the ledger is made.
+SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name;
+
+-- name: count_shards
+-- How many shards there are, by state, the provider's status, and what they wait for.
+SELECT state, status, reason, count(*) AS shards FROM shards GROUP BY state, status, reason;
+
+-- name: count_events
+-- How often what happened is remembered.
+SELECT event, count(*) AS times FROM history GROUP BY event;

@@ -32,6 +32,7 @@ LONGEST = 30.0  #: seconds a connection may last: an answer takes less than one
 _MOST_AT_ONCE = 16  #: connections; more are told to come again
 _LOOK_SECONDS = 5.0  #: between two looks at whether the socket is still there
 _AGAIN_SECONDS = 60.0  #: after a failure
+_LEAVING_SECONDS = 1.0  #: of the 15 that a stop may take
 _MODE = 0o660  #: whoever may drop files may speak; what they may say is judged by who they are
 
 
@@ -104,7 +105,8 @@ class _Server(uvicorn.Server):
         tasks = list(self.server_state.tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # one that looks into a stalled folder must not keep the daemon from stopping
+            await asyncio.wait(tasks, timeout=_LEAVING_SECONDS)
 
 
 class _Protocol(H11Protocol):

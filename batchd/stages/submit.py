@@ -90,12 +90,13 @@ async def _end_unsent(
 async def _admitted(services: Services, now: float) -> list[Shard]:
     """Choose the planned shards that may be sent now. Those that never may are ended."""
     ledger, crew = services.ledger, services.crews[NAME]
-    load = await ledger.live_at_provider()
-    if not crew.room or load.batches >= services.settings.batches.max_open:
+    if not crew.room:
         return []
     queue = await ledger.shards_to_submit(now=now, most=_MANY_PLANNED)
-    # On their way, though the ledger doesn't say so before the upload has ended.
+    # On their way, though the ledger doesn't say so before the upload has ended. Counted before
+    # what is at the provider: one that gets there in between counts twice, not never.
     busy = Load.of(shard for shard in queue if crew.is_busy(shard.id))
+    load = await ledger.live_at_provider()
     created = await ledger.created_since(now - HOUR)
     allowed = await room.limits(services)
     admission = admit(

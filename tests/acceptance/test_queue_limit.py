@@ -38,7 +38,8 @@ def test_ten_times_what_the_account_lets_queue_goes_through_with_nothing_configu
         f" {statuses.count('failed')} refused, peak {peak:,}, {uploads} uploads, {seconds:.1f} s"
     )
     assert peak <= LIMIT
-    assert statuses.count("failed") == 1, "the one that taught the limit"
+    told = [event["text"] for event in daemon.events("shard.too_large")]
+    assert statuses.count("failed") == 1, told
     assert read_receipt(folder)["requests"]["succeeded"] == REQUESTS
     assert len(statuses) <= 1 + 12
     assert [e["text"] for e in daemon.events("shard.too_large")]

@@ -47,14 +47,16 @@ SWAPS = {
         "stages/collect.py",
         """        oddities=tally.oddities,
     )
-    await services.ledger.record(collected, at=services.clock.now())
+    learned = learned_from(shard.model, shard.errors)
+    await services.ledger.record(*learned, collected, at=services.clock.now())
 """,
         """        oddities=tally.oddities,
     )
     index = services.work.answers(shard.job, shard.id, "index")
     whole = index.read_bytes()
     index.write_bytes(whole[:24])
-    await services.ledger.record(collected, at=services.clock.now())
+    learned = learned_from(shard.model, shard.errors)
+    await services.ledger.record(*learned, collected, at=services.clock.now())
     index.write_bytes(whole)
 """,
         # Taking it away altogether harms nobody: it is found again from the answers themselves.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
-from batchd.core.admission import LEARNED_FOR, PATIENCE
+from batchd.core.admission import LEARNED_FOR, PATIENCE, Load
 from batchd.core.errors import RemoteError, RemoteRefused, RemoteUnavailable
 from batchd.core.events import RoomLearned
 from batchd.core.model import BatchError, BatchStatus, ShardState
@@ -24,6 +27,7 @@ from tests.houses import (
     turn,
 )
 from tests.stages.steps import only_shard, planned, step
+from tests.stages.test_submit import Slow
 
 SENTENCE = (
     "Enqueued token limit reached for gpt-4o-mini in organization org-1. Limit: {limit:,} enqueued"
@@ -244,6 +248,42 @@ async def test_a_stream_of_small_files_passes_a_large_one_for_a_while_and_not_fo
         assert PATIENCE < passed < PATIENCE + 4 * 90.0
         assert len(services.remote.opened) > 10, "small ones went by before that"
         await live(services, deliveries=number + 2)
+
+
+class Meanwhile:
+    """A ledger whose answer about what is at the provider is old when it is read."""
+
+    def __init__(self, ledger: Any, happens: Callable[[], Awaitable[None]]) -> None:
+        self._ledger, self._happens = ledger, happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    async def live_at_provider(self) -> Load:
+        load: Load = await self._ledger.live_at_provider()
+        await self._happens()
+        return load
+
+
+async def test_one_that_gets_there_while_room_is_counted_is_not_forgotten(tmp_path):
+    """It was neither planned any more nor there yet, and the queue was overfilled."""
+    clock = FakeClock()
+    remote = Slow(clock)
+    tight = {"enqueued_tokens": {"gpt-4o-mini": 200}}
+    async with open_services(tmp_path, remote=remote, clock=clock, batches=tight) as services:
+        await planned(services, tmp_path, "a", "b")
+        assert await submit.run_once(services) == 1
+        ledger = services.ledger
+
+        async def the_first_is_created() -> None:
+            remote.go.set()
+            await services.crews["submit"].finish()
+
+        services.ledger = Meanwhile(ledger, the_first_is_created)
+        await submit.run_once(services)
+        services.ledger = ledger
+        await services.crews["submit"].finish()
+        assert len(remote.opened) == 1
 
 
 async def test_a_file_that_comes_later_is_cut_to_what_was_learned_at_once(tmp_path):

@@ -72,16 +72,6 @@ SWAPS = {
 """,
         near="JobDelivered",
     ),
-    "a batch is recorded as called off before the provider knows": Swap(
-        "stages/poll.py",
-        """        await services.remote.cancel_batch(batch)
-    except""",
-        """        asked = CancelAsked(shard=shard.id, due_at=now() + shortest)
-        await services.ledger.record(asked, at=now())
-        await services.remote.cancel_batch(batch)
-    except""",
-        near="cancel_batch",
-    ),
     "a folder appears before the sender's file is in it": Swap(
         "spool/outbox.py",
         """        for dropped in leaving:

@@ -112,6 +112,7 @@ def _reloading(services: Services, manager: Manager, configuration: Configuratio
 
     def hand_on(settings: Settings) -> None:
         services.prices = Prices(settings.prices)
+        services.work.plain_copies.keep_free = settings.folders.keep_free_bytes
         services.settling.be_patient(patience_of(settings.inbox, is_far=is_far))
         configuration.hand_on(settings)
 
@@ -231,7 +232,7 @@ def _services(
         clock=clock,
         ledger=ledger,
         folders=folders,
-        work=Work(folders.work),
+        work=Work(folders.work, keep_free=settings.folders.keep_free_bytes),
         outbox=Outbox(folders.outbox),
         remote=remote,
         prices=Prices(settings.prices),

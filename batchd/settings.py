@@ -23,6 +23,11 @@ class Folders(Section, frozen=True):
     root: Path = Path()  #: holds inbox/, outbox/ and var/, so that every hand-over is one rename
     min_free_bytes: int = 1_073_741_824
 
+    @property
+    def keep_free_bytes(self) -> int:
+        """With less than this free, nothing is written that can wait."""
+        return self.min_free_bytes // 2
+
 
 class Inbox(Section, frozen=True):
     """When a dropped file is taken."""
@@ -36,6 +41,7 @@ class Inbox(Section, frozen=True):
     done_file: str = "off"
     done_suffix: str = ".done"
     max_line_bytes: int = 64 * 1024 * 1024
+    max_inflated_bytes: int = 20_000_000_000
     identical: str = "join"
     max_claimed: int = 1000
 

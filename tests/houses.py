@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -106,12 +107,17 @@ def delivered(root: Path) -> dict[str, Path]:
 
 
 def drop(root: Path, name: str, lines: Iterable[Mapping[str, Any] | bytes]) -> Path:
-    """Drop a file into the inbox, as a program should: write elsewhere, rename."""
+    """Drop a file into the inbox, as a program should: write elsewhere, rename.
+
+    One whose name says so is compressed.
+    """
     inbox = root / "inbox"
     (inbox / ".tmp").mkdir(parents=True, exist_ok=True)
     content = b"".join(
         (line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines
     )
+    if name.endswith(".gz"):
+        content = gzip.compress(content, mtime=0)
     (inbox / ".tmp" / name).write_bytes(content)
     return (inbox / ".tmp" / name).rename(inbox / name)
 

@@ -79,6 +79,8 @@ def _lines(checked: Checked, settings: Settings) -> Iterator[str]:
     yield f"{checked.path} ({size(found.size)}): {_WOULD[checked.fate]}"
     if checked.note:
         yield _line("name", f"left alone in the inbox: {checked.note}")
+    if found.inflated is not None and not found.problems.total:
+        yield _line("inflated", size(found.inflated))
     yield from _requests(checked)
     if checked.fate is not Fate.REJECTED:
         yield from _plan(checked, found, settings)
@@ -118,7 +120,8 @@ def _why(checked: Checked, found: Examined) -> str:
         f"cut {'once' if times == 1 else f'{times:,} times'} by {CUT_BY[limit]}"
         for limit, times in found.cuts.items()
     ]
-    reasons += ["the file travels as it lies"] if found.verbatim else []
+    as_it_is = "as it lies" if found.inflated is None else "inflated, as it is"
+    reasons += [f"the file travels {as_it_is}"] if found.verbatim else []
     return "; ".join(reasons)
 
 

@@ -160,6 +160,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     return {
         **told,
         "bytes": found.size,
+        "inflated_bytes": found.inflated,
         "sha256": found.sha256,
         "requests": found.requests,
         "batches": len(found.shards),

@@ -143,7 +143,7 @@ def _with_facts(
             facts["settle_seconds"] = inbox.settle_seconds
         case ReasonCode.EMPTY:
             facts["grace_seconds"] = inbox.empty_grace_seconds
-        case ReasonCode.LAST_LINE_CUT:
+        case ReasonCode.LAST_LINE_CUT | ReasonCode.GZIP_BROKEN:
             facts["grace_seconds"] = inbox.cut_grace_seconds
         case ReasonCode.NO_DONE_FILE:
             facts["done"] = shown(os.fsencode(entry.name + inbox.done_suffix))

@@ -46,7 +46,8 @@ def safe_stem(name: bytes) -> str:
 
     Dropped names are bytes: not UTF-8, with line breaks, beginning with a dash (F57).
     """
-    text = name.decode("utf-8", errors="replace").removesuffix(".jsonl").removesuffix(".ndjson")
+    text = name.decode("utf-8", errors="replace").removesuffix(".gz")
+    text = text.removesuffix(".jsonl").removesuffix(".ndjson")
     safe = "".join("_" if c == "/" or _breaks_lines(c) else c for c in text)
     cut = safe.encode("utf-8")[:_MAX_STEM_BYTES].decode("utf-8", errors="ignore")
     return "_" + cut[1:] if cut[:1] in {".", "-", ""} else cut

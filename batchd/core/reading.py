@@ -98,7 +98,7 @@ class RequestReader:
         self._rules = rules
         self._max_line_bytes = min(rules.max_line_bytes, rules.max_bytes)
         self._hashes = tuple(array("q") for _ in range(_BUCKETS))
-        self._offset = 0
+        self.bytes = 0  #: of all lines taken
         self.row = 0  #: the number of the last line taken
         self.requests = 0
         self.exact = 0  #: requests whose tokens were counted, and nothing in them guessed
@@ -106,12 +106,14 @@ class RequestReader:
         self.warnings = Warnings()
         self.repairs = Repairs()
         self.suspects: set[int] = set()
-        self.hopeless = False  #: after a line too long, or UTF-16: the rest isn't worth reading
+        self.hopeless = (
+            False  #: after a line too long, UTF-16, damage: the rest isn't worth reading
+        )
 
     def take(self, raw: bytes) -> Request | None:
         """Check one line. None: blank, or a problem that was noted."""
         self.row += 1
-        start, self._offset = self._offset, self._offset + len(raw)
+        start, self.bytes = self.bytes, self.bytes + len(raw)
         if len(raw) > self._max_line_bytes:
             self._too_long(raw)
             return None
@@ -146,6 +148,11 @@ class RequestReader:
                     "Put at least one request line into it and drop it again.",
                 )
             )
+
+    def give_up(self, problem: Problem) -> None:
+        """Say only this of a file that can't be read to its end: the rest may be its damage."""
+        self.hopeless = True
+        self.problems = Problems([problem], total=1)
 
     def confirm_duplicates(self, lines: Iterable[bytes]) -> None:
         """Read the file again for the ids whose hash came twice, and note the real repeats."""

@@ -35,6 +35,7 @@ class ReasonCode(StrEnum):
     SETTLING = "settling"  #: quiet, but not for long enough
     EMPTY = "empty"  #: Finder and `touch` make the name first: the content may still come
     LAST_LINE_CUT = "last-line-cut"  #: what a copy that has not ended looks like
+    GZIP_BROKEN = "gzip-broken"  #: the same, where only inflating it can tell
     OPEN_WRITER = "open-writer"  #: the kernel says that somebody has it open for writing
     NO_DONE_FILE = "no-done-file"  #: its sender says when it is complete, and has not said so
     DONE_FILE = "done-file"  #: it speaks of another file, and leaves with that one
@@ -132,6 +133,8 @@ TOLD: Mapping[ReasonCode, Told] = {
         " {grace_seconds}", "inbox.empty_grace_seconds"),
     _C.LAST_LINE_CUT: Told(_WAITING, "its last line is cut off, as in an unfinished copy; finish it,"
         " or it is rejected after {grace_seconds}", "inbox.cut_grace_seconds"),
+    _C.GZIP_BROKEN: Told(_WAITING, "its gzip data is cut off or damaged, as in an unfinished copy;"
+        " finish it, or it is rejected after {grace_seconds}", "inbox.cut_grace_seconds"),
     _C.OPEN_WRITER: Told(_WAITING, "a program has it open for writing; it is taken when that program"
         " closes it"),
     _C.NO_DONE_FILE: Told(_WAITING, "its sender has not said that it is complete; it is taken once"

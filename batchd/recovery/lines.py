@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,9 +11,10 @@ from batchd.core.reading import Request, RequestReader, custom_id_of, normalised
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.settings import Settings
-from batchd.spool.examining import limits_of, longest_line, rules_of
+from batchd.spool.examining import limits_of, lines_of, rules_of
+from batchd.spool.inflating import BadGzip
 from batchd.spool.signature import signature
-from batchd.spool.work import raw_lines
+from batchd.spool.work import digest, raw_lines
 
 
 class Lines:
@@ -62,17 +62,18 @@ class Lines:
         )
 
     def _read(self, path: Path) -> None:
-        sha256, rows = hashlib.sha256(), []
-        reader = RequestReader(rules_of(self._settings, count=None))
-        for row, raw in enumerate(_raw(path, longest_line(self._settings)), start=1):
-            sha256.update(raw)
-            if request := reader.take(raw):
-                rows.append(row)
-                self._ids[request.custom_id] = row, hash(normalised(raw, row))
-            self._note(request)
+        reader, rows = RequestReader(rules_of(self._settings, count=None)), []
+        try:
+            for row, raw in enumerate(lines_of(path, self._settings, pause=_go_on), start=1):
+                if request := reader.take(raw):
+                    rows.append(row)
+                    self._ids[request.custom_id] = row, hash(normalised(raw, row))
+                self._note(request)
+        except BadGzip as bad:
+            reader.give_up(bad.problem)
         self.rows = RowSet.of(rows)
         self.repairs: Repairs = reader.repairs
-        self.sha256 = sha256.hexdigest()
+        self.sha256 = digest(path, pause=_go_on)
         #: whether it is as good as it was when it was planned
         self.is_good = not reader.problems.total and len(self._ids) == len(rows) > 0
 
@@ -93,10 +94,10 @@ def fingerprints(path: Path) -> Iterator[tuple[str, int]]:
 
     Raises `msgspec.MsgspecError` for a line that is no request.
     """
-    for row, raw in enumerate(_raw(path, 1 << 40), start=1):
+    for row, raw in enumerate(raw_lines(path, longest=1 << 40, pause=_go_on), start=1):
         if line := normalised(raw, row):
             yield custom_id_of(line), hash(line)
 
 
-def _raw(path: Path, longest: int) -> Iterator[bytes]:
-    return raw_lines(path, longest=longest, pause=lambda: None)
+def _go_on() -> None:
+    """Nobody waits for anything else meanwhile."""

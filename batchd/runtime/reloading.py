@@ -38,6 +38,7 @@ LIVE = frozenset(
         "inbox.done_file",
         "inbox.done_suffix",
         "inbox.max_line_bytes",
+        "inbox.max_inflated_bytes",
         "inbox.identical",
         "inbox.max_claimed",
         "openai.completion_window",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from batchd.core.errors import ConfigError
 from batchd.spool.folders import Folders
+from batchd.spool.inflating import is_packed
 from batchd.spool.placing import sync_folder
 
 _MODE = (
@@ -61,6 +62,8 @@ def _names(inbox: Path, name: str) -> Iterator[Path]:
     """`a.jsonl`, `a-2.jsonl`, ...: two files of one name may wait at the same time."""
     yield inbox / name
     stem, suffix = Path(name).stem, Path(name).suffix
+    if is_packed(Path(name)):
+        stem, suffix = Path(stem).stem, Path(stem).suffix + suffix
     number = 2
     while True:
         yield inbox / f"{stem}-{number}{suffix}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from batchd.core.problems import Problems, Repairs, Warnings
 from batchd.core.reading import RequestReader, Rules
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.settings import Settings
+from batchd.spool.inflating import BadGzip, is_packed
 from batchd.spool.signature import has_writer, signature
 from batchd.spool.work import InputChanged, Pause, digest, raw_lines
 
@@ -23,7 +24,7 @@ class Examined:
 
     sha256: str
     signature: str
-    size: int
+    size: int  #: of the file as it lies
     requests: int
     shards: tuple[ShardPlan, ...]
     repairs: Repairs
@@ -32,10 +33,11 @@ class Examined:
     is_counted: bool = False  #: whether tokens were counted at all; else they are a quarter
     exact: int = 0  #: requests whose input tokens were counted, and nothing in them guessed
     cuts: Mapping[str, int] = field(default_factory=dict)  #: by limit: how often it cut the file
+    inflated: int | None = None  #: bytes that were read of a compressed file
 
     @property
     def verbatim(self) -> bool:
-        """Whether the file travels as it lies."""
+        """Whether the file travels as it lies, or as it is inflated."""
         return len(self.shards) == 1 and not self.repairs
 
 
@@ -78,27 +80,18 @@ def examine(
     thorough: bool = False,
 ) -> Examined:
     """Read every line once. Raises `InputChanged` for a file that is still being written."""
-    before, longest = signature(path), longest_line(settings)
-    sha256 = hashlib.sha256()
+    before = signature(path)
     reader = RequestReader(rules_of(settings, count=count, thorough=thorough))
     sharder = Sharder(limits_of(settings))
-    for raw in raw_lines(path, longest=longest, pause=pause):
-        sha256.update(raw)
-        request = reader.take(raw)
-        if request is not None:
-            sharder.add(reader.row, request)
-        if reader.hopeless:
-            break
-    reader.finish()
-    if reader.suspects:
-        reader.confirm_duplicates(raw_lines(path, longest=longest, pause=pause))
+    sha256 = _read(path, reader, sharder, settings, pause=pause)
     # A writer that had the file open before the claim goes on writing into it where it lies now.
     if signature(path) != before or has_writer(path):
         raise InputChanged(f"{path.name} is still being written")
     return Examined(
-        sha256=digest(path, pause=pause) if reader.hopeless else sha256.hexdigest(),
+        sha256=sha256,
         signature=before.as_text(),
         size=before.size,
+        inflated=reader.bytes if is_packed(path) else None,
         requests=reader.requests,
         shards=sharder.finish(),
         repairs=reader.repairs,
@@ -108,3 +101,35 @@ def examine(
         exact=reader.exact,
         cuts=sharder.cuts,
     )
+
+
+def _read(
+    path: Path, reader: RequestReader, sharder: Sharder, settings: Settings, *, pause: Pause
+) -> str:
+    """Read the lines, and return the hash of the file as it was dropped."""
+    lines, sha256 = lines_of(path, settings, pause=pause), hashlib.sha256()
+    try:
+        for raw in lines:
+            sha256.update(raw)
+            request = reader.take(raw)
+            if request is not None:
+                sharder.add(reader.row, request)
+            if reader.hopeless:
+                break
+        reader.finish()
+        if reader.suspects:
+            reader.confirm_duplicates(lines_of(path, settings, pause=pause))
+    except BadGzip as bad:
+        reader.give_up(bad.problem)
+    # Only the bytes of a plain file that was read to its end are those of its lines.
+    as_read = not (reader.hopeless or is_packed(path))
+    return sha256.hexdigest() if as_read else digest(path, pause=pause)
+
+
+def lines_of(path: Path, settings: Settings, *, pause: Pause) -> Iterator[bytes]:
+    """Return a dropped file's lines as far as these settings read them; a packed one is inflated.
+
+    Nothing of a packed file is written to the disk before all of it was found to be good.
+    """
+    longest, most = longest_line(settings), settings.inbox.max_inflated_bytes
+    return raw_lines(path, longest=longest, most=most, pause=pause)

@@ -21,9 +21,10 @@ import msgspec
 
 from batchd.core.pacing import backoff
 from batchd.core.reasons import Reason, ReasonCode, because
+from batchd.spool.inflating import Probe, is_packed
 from batchd.spool.signature import Signature, has_writer, open_plain
 
-ENDINGS = (".jsonl", ".ndjson")
+ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
 #: Names that programs give to what isn't finished, or isn't for us (reference, R53).
 IGNORED = (
@@ -137,6 +138,7 @@ class _Observation:
     changed: bool = False  #: it was seen otherwise before
     is_announced: bool = True
     fidget: _Fidget | None = None
+    inflates: bool | None = None  #: whether its gzip data is whole; None was not asked
     lacks: ReasonCode | None = None  #: why it was not whole, when that was last asked
 
 
@@ -156,7 +158,7 @@ class Patience:
 
     settle: float
     empty: float  #: a zero-byte file: Finder creates the name first, the content comes later
-    cut: float  #: a file whose last line is not complete
+    cut: float  #: a file whose last line, or gzip data, is not complete
     most: float = 60.0  #: a file that is touched all the time: then its content decides
 
 
@@ -175,18 +177,21 @@ class Settling:
         """How many files are remembered."""
         return len(self._seen)
 
-    def observe(self, found: Iterable[Found], now: float, *, most: int) -> list[Found]:
+    def observe(
+        self, found: Iterable[Found], now: float, *, most: int, probe: Probe | None = None
+    ) -> list[Found]:
         """Take one look's findings; return at most so many that are settled, oldest first.
 
-        `now` is monotonic seconds. What is no longer there is forgotten.
+        `now` is monotonic seconds. What is no longer there is forgotten. `probe` is this look's.
         """
+        probe = probe or Probe()
         looked = {file.path: file for file in map(self._familiar, found)}
         self._seen = {path: self._observation(file, now) for path, file in looked.items()}
         quiet = [file for path, file in looked.items() if self._is_ready(path, now)]
         quiet.sort(key=lambda file: (file.signature.mtime_ns, file.path))
         # Only now are files opened, and only as many as are wanted: thirty thousand dropped at
         # once would otherwise all be opened again for each handful that is taken.
-        return list(islice((file for file in quiet if self._is_whole(file.path, now)), most))
+        return list(islice((file for file in quiet if self._is_whole(file.path, now, probe)), most))
 
     def put_off(self, path: Path, now: float) -> float:
         """Note that a file could not be taken; return the seconds until it is offered again."""
@@ -251,12 +256,12 @@ class Settling:
         patience = self._patience.settle if seen.signature.size else self._patience.empty
         return seen.looks >= 2 and now - seen.since >= patience and now >= seen.not_before
 
-    def _is_whole(self, path: Path, now: float) -> bool:
+    def _is_whole(self, path: Path, now: float, probe: Probe) -> bool:
         seen = self._seen[path]
         if has_writer(path):
             seen.lacks = ReasonCode.OPEN_WRITER
-        elif now - seen.since < self._patience.cut and not ends_complete(path):
-            seen.lacks = ReasonCode.LAST_LINE_CUT
+        elif now - seen.since < self._patience.cut:
+            seen.lacks = _lacking(path, seen, probe)
         else:
             seen.lacks = None
         return seen.lacks is None
@@ -279,6 +284,17 @@ class Settling:
         if not self._is_quiet(seen, now):
             return ReasonCode.EMPTY
         return seen.lacks or ReasonCode(stopped or ReasonCode.READY)
+
+
+def _lacking(path: Path, seen: _Observation, probe: Probe) -> ReasonCode | None:
+    """What a quiet file lacks at its end. A packed one is inflated once for each of its states."""
+    if not is_packed(path):
+        return None if ends_complete(path) else ReasonCode.LAST_LINE_CUT
+    if seen.inflates is None:
+        seen.inflates = probe.is_whole(path)
+    if seen.inflates is None:
+        return ReasonCode.READY  # as far as anybody knows; one of the next looks has time for it
+    return None if seen.inflates else ReasonCode.GZIP_BROKEN
 
 
 def _fidget(seen: _Observation | None, now_is: Signature, now: float) -> _Fidget | None:

@@ -3,6 +3,7 @@
 var/work/JOB/in/NAME              the dropped file, moved here by the claim
 var/work/JOB/done/NAME.done       what said that it was complete, where that is asked for
 var/work/JOB/regaining/SHARD/     what was uploaded, fetched back where the dropped file is gone
+var/work/JOB/plain.jsonl          its lines, where it is compressed; made anew at will
 var/work/JOB/own                  its copy while one is made, where it has a second name elsewhere
 var/work/JOB/shards/SHARD.jsonl   what is uploaded, where the file can't travel as it lies
 var/work/JOB/answers/SHARD.*      what came back, and where each row's answer lies in it
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,11 +29,13 @@ from batchd.core.rows import RowSet
 from batchd.core.subjects import Job
 from batchd.spool.crossing import claim_across, finish_claim
 from batchd.spool.done import give_back, plain_files, take_done
+from batchd.spool.inflating import PlainCopies, is_packed, open_lines
 from batchd.spool.placing import make_folder, placed, remove_folder, rename, sync_folder
 from batchd.spool.signature import Signature, has_writer, signature
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
 _BUFFER = 1 << 20
+_NO_LIMIT = 1 << 62
 
 Pause = Callable[[], None]  #: called now and then in long work; raises when it is to stop
 
@@ -45,8 +49,9 @@ class InputChanged(BatchdError):
 class Work:
     """The work folders of one root."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep_free: int = 0) -> None:
         self._folder = folder
+        self.plain_copies = PlainCopies(keep_free)
 
     def of(self, job: str) -> Path:
         """Return the folder of a job."""
@@ -153,7 +158,10 @@ class Work:
         return self.of(job) / "regaining" / shard
 
     def unchanged_input(self, job: Job, *, pause: Pause) -> Path:
-        """Return the dropped file of a planned job. Raises `InputChanged` for any other."""
+        """Return the lines of a planned job: its dropped file, or what is in it, inflated.
+
+        Raises `InputChanged` where that is not the one that was planned.
+        """
         dropped = self.input(job.id)
         if dropped is None:
             raise InputChanged(
@@ -161,7 +169,16 @@ class Work:
             )
         if not is_same(dropped, known=job.signature or "", sha256=job.sha256 or "", pause=pause):
             raise InputChanged(f"{dropped} was changed after it had been checked; put it back")
+        if is_packed(dropped):
+            return self.plain_copies.of(dropped, self._plain(job.id), pause=pause)
         return dropped
+
+    def forget_plain(self, job: str) -> None:
+        """Remove the inflated copy of a dropped file that has left."""
+        self.plain_copies.forget(self._plain(job))
+
+    def _plain(self, job: str) -> Path:
+        return self.of(job) / "plain.jsonl"
 
     def make_own(self, path: Path, *, pause: Pause) -> None:
         """Copy a file that has a second name elsewhere: it could be changed through that one.
@@ -200,13 +217,16 @@ class Work:
                 folder.rmdir()
 
 
-def raw_lines(path: Path, *, longest: int, pause: Pause) -> Iterator[bytes]:
-    """Yield the lines of a file, memory flat. A line above `longest` comes cut, and is the last."""
-    with path.open("rb", buffering=_BUFFER) as file:
+def raw_lines(path: Path, *, longest: int, pause: Pause, most: int = _NO_LIMIT) -> Iterator[bytes]:
+    """Yield the lines of a file, memory flat. A line above `longest` comes cut, and is the last.
+
+    Raises `BadGzip` for a packed file that can't be inflated, or has more than `most` bytes.
+    """
+    with open_lines(path, most=most) as file:
         count = 0
         while raw := file.readline(min(longest + 1, _BUFFER)):
             if len(raw) == _BUFFER and not raw.endswith(b"\n"):
-                raw = _long_line(file, len(raw), longest=longest)
+                raw = _long_line(file, raw, longest=longest)
             if count % _CHECK_EVERY == 0:
                 pause()
             count += 1
@@ -215,18 +235,19 @@ def raw_lines(path: Path, *, longest: int, pause: Pause) -> Iterator[bytes]:
                 return
 
 
-def _long_line(file: BinaryIO, begun: int, *, longest: int) -> bytes:
-    """Return the line whose first `begun` bytes were read, cut after `longest` + 1.
+def _long_line(file: BinaryIO, begun: bytes, *, longest: int) -> bytes:
+    """Return the line that begins so, cut after `longest` + 1 bytes.
 
-    It is measured first, because readline() joins what it has collected: twice the memory.
+    It is collected where its bytes stay: readline() joins what it has collected, which is twice
+    the memory.
     """
-    start, length = file.tell() - begun, begun
-    while length <= longest and (piece := file.readline(_BUFFER)):
-        length += len(piece)
+    line = io.BytesIO()
+    length = line.write(begun)
+    while length <= longest and (piece := file.readline(min(longest + 1 - length, _BUFFER))):
+        length += line.write(piece)
         if piece.endswith(b"\n"):
             break
-    file.seek(start)
-    return file.read(min(length, longest + 1))
+    return line.getvalue()
 
 
 def rows_of(path: Path, rows: RowSet, *, pause: Pause) -> Iterator[tuple[int, bytes]]:

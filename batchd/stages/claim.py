@@ -22,6 +22,7 @@ from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.bulletin import post_inbox
 from batchd.spool.inbox import Found, Observed, look, may_be_read
+from batchd.spool.inflating import Probe
 from batchd.spool.orders import job_to_cancel
 from batchd.spool.signature import open_plain, signature
 from batchd.stages.orders import obey
@@ -89,8 +90,16 @@ def _settled(services: Services, *, most: int = _AT_ONCE) -> tuple[Sequence[Foun
     found = look(services.folders.inbox, inbox.ignore, announced_by=inbox.announced_by, aside=aside)
     now = services.clock.monotonic()
     with services.collector.kept_out(lambda: len(settling)):
-        settled = settling.observe(found, now, most=most)
+        settled = settling.observe(found, now, most=most, probe=_probe(services))
     return settled, orders
+
+
+def _probe(services: Services) -> Probe:
+    def go_on() -> None:
+        pause()
+        services.beat(NAME)  # inflating takes its time, and is no hang
+
+    return Probe(most=services.settings.inbox.max_inflated_bytes, pause=go_on)
 
 
 def _say_what_waits(

@@ -25,6 +25,7 @@ from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.harvesting import bring_in, ids_of
+from batchd.spool.inflating import is_packed
 from batchd.spool.placing import make_folder, remove_folder
 from batchd.spool.regaining import NotTheSame, Uploaded, regain
 
@@ -52,7 +53,7 @@ async def run_once(services: Services) -> int:
 
 def _disk_is_full(services: Services) -> bool:
     """Results wait at the provider while our disk is nearly full: there they are safe for weeks."""
-    return services.folders.free_bytes() < services.settings.folders.min_free_bytes / 2
+    return services.folders.free_bytes() < services.settings.folders.keep_free_bytes
 
 
 async def next_look(services: Services) -> float | None:
@@ -227,7 +228,9 @@ async def _is_known(shard: Shard, services: Services) -> bool:
 
 async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> Tally:
     shards = await services.ledger.shards_of(job.id)
-    if await in_thread(services.work.input, job.id) is None:
+    is_gone = await in_thread(services.work.input, job.id) is None
+    # What was uploaded of a compressed file is its lines: its bytes are not to be had from them.
+    if is_gone and not is_packed(services.work.dropped_at(job.id, job.name)):
         await _regain_input(job, shards, services, scratch=shard.id)
     # Another file's ids would make every answer a stranger's, and buy them all again.
     dropped = await in_thread(services.work.unchanged_input, job, pause=pause)

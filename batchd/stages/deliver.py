@@ -78,6 +78,7 @@ async def _publish(job: Job, services: Services) -> None:
     # One way in both cases: the draft is there and appears now, or it had appeared already.
     leaving = await in_thread(services.work.leaving, job.id)
     await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
+    await in_thread(services.work.forget_plain, job.id)
     await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
     seconds = round(services.clock.now() - job.claimed_at, 3)
     log.info(

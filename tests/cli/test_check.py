@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import pytest
 from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
 from batchd.core.problems import MAX_LISTED
+from batchd.core.words import size
 from batchd.meters.tokens import LIBRARIES
 from tests.houses import drop, request, requests
 
@@ -252,3 +254,25 @@ def test_what_strangers_wrote_breaks_no_line(check, tmp_path):
 
 def test_a_file_is_required(check):
     assert check()[0] == Exit.USAGE
+
+
+def test_a_compressed_file_is_read_as_a_stream_and_nothing_is_written(check, tmp_path):
+    path = written(tmp_path, [limited(f"r{n}") for n in range(10)])
+    packed = path.with_name("a.jsonl.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    code, out, _ = check(packed)
+    assert code == Exit.OK
+    assert "would be accepted" in out
+    assert f"inflated    {size(path.stat().st_size)}" in out
+    assert "10 to gpt-4o-mini" in out
+    assert "the file travels inflated, as it is" in out
+    assert "left alone" not in out
+
+    packed.write_bytes(packed.read_bytes()[:-1])
+    code, out, _ = check(packed)
+    assert code == Exit.FAILED
+    assert "[gzip_cut]" in out
+    code, out, _ = check(path, packed, "--json")
+    plain, cut = json.loads(out)["files"]
+    assert (plain["inflated_bytes"], cut["problems"]["errors"][0]["code"]) == (None, "gzip_cut")
+    assert {one.name for one in tmp_path.iterdir()} == {"a.jsonl", "a.jsonl.gz"}

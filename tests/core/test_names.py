@@ -61,6 +61,8 @@ def test_a_shard_is_named_after_its_job():
     [
         (b"big.jsonl", "big"),
         (b"big.ndjson", "big"),
+        (b"big.jsonl.gz", "big"),
+        (b"big.gz.ndjson.gz", "big.gz"),
         (b"reviews.csv", "reviews.csv"),
         (b"../../etc/passwd", "_._.._etc_passwd"),
         (b".hidden.jsonl", "_hidden"),

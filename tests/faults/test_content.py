@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import socket
@@ -466,6 +467,90 @@ async def outcome(root: Path, content: bytes, **settings: dict[str, int]) -> Pat
         put(root / "inbox" / "a.jsonl", content)
         await live(services, deliveries=1)
     return delivered(root)["a"]
+
+
+# Compressed
+
+
+async def test_a_compressed_copy_that_pauses_is_waited_for(tmp_path):
+    """F56: what is there so far inflates without a fault, and does not end."""
+    whole, packed = lines(200), gzip.compress(lines(200))
+    async with open_services(tmp_path, **SETTLE) as services:
+        path = tmp_path / "inbox" / "a.jsonl.gz"
+        for start in range(0, len(packed), 1 + len(packed) // 3):
+            with path.open("ab") as file:
+                file.write(packed[start : start + 1 + len(packed) // 3])
+            if path.stat().st_size < len(packed):
+                await stays(services, path, "gzip-broken")
+        await live(services, deliveries=1)
+        assert gzip.decompress(content_of(delivered(tmp_path)["a"])) == whole
+        assert read_receipt(delivered(tmp_path)["a"])["outcome"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(lines(200))[:-9], "the gzip data ends in the middle, after "),
+        (
+            gzip.compress(lines(20)) + b"PK",
+            "there is something else behind the gzip data, at byte ",
+        ),
+        (lines(20), "the file is not gzip, though its name ends in .gz. If it is plain text, "),
+    ],
+)
+async def test_gzip_data_that_stays_broken_is_rejected_after_its_grace(tmp_path, content, told):
+    """F56: cut off, or never gzip: where, what, and what to do; nothing is sent."""
+    async with open_services(tmp_path, inbox={"cut_grace_seconds": 60.0}) as services:
+        path = put(tmp_path / "inbox" / "a.jsonl.gz", content)
+        await look(services)
+        await look(services, seconds=59.0)
+        assert path.exists()
+        await live(services, deliveries=1)
+        assert rejection(delivered(tmp_path)["a"]).startswith(told)
+        assert content_of(delivered(tmp_path)["a"]) == content
+        assert services.remote.files == {}
+
+
+BOMB = 2_000_000_000  #: bytes, inflated
+
+
+def bomb(path: Path) -> Path:
+    """Good requests without end: two gigabytes of them in two megabytes."""
+    block = b"".join(line(f"r-{number}", text="x" * 1_000_000) for number in range(20))
+    with gzip.open(path, "wb") as file:
+        for _ in range(BOMB // len(block)):
+            file.write(block)
+    return path
+
+
+@pytest.mark.processes
+def test_a_gzip_bomb_fills_neither_the_disk_nor_the_memory(tmp_path, processes):
+    """F56: it is read as far as the limit, and nothing of it is written or sent."""
+    root, sandbox = tmp_path / "root", processes.sandbox()
+    daemon = processes.daemon(root, sandbox, inbox__max_inflated_bytes=500_000_000)
+    bomb(tmp_path / "bomb").rename(root / "inbox" / "a.jsonl.gz")
+    most = 0
+
+    def is_there() -> bool:
+        nonlocal most
+        most = max(most, written_below(root))
+        return bool(delivered(root))
+
+    processes.wait(is_there, what="its rejection", within=120.0)
+    told = "inflated it has more than 500,000,000 bytes. Drop it in smaller files."
+    assert rejection(delivered(root)["a"]).startswith(told)
+    assert daemon.peak_megabytes() < MOST_MEGABYTES
+    assert sandbox.calls("files.create") == 0
+    assert 0 < most < 20_000_000
+
+
+def written_below(root: Path) -> int:
+    """Bytes in all files, of which some go while they are counted."""
+    total = 0
+    for path in root.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.lstat().st_size
+    return total
 
 
 NESTED = {

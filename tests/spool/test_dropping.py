@@ -69,3 +69,10 @@ def test_a_source_that_is_not_there_leaves_nothing_behind(folders, tmp_path):
         drop(tmp_path / "nothing.jsonl", folders)
 
     assert list(folders.staging.iterdir()) == []
+
+
+def test_a_number_leaves_a_name_one_that_is_taken(folders, tmp_path):
+    """`a.jsonl-2.gz` would lie in the inbox for ever."""
+    source = tmp_path / "a.b.jsonl.gz"
+    source.write_bytes(b"1")
+    assert [drop(source, folders).name for _ in "12"] == ["a.b.jsonl.gz", "a.b-2.jsonl.gz"]

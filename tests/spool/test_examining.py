@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Iterator
@@ -179,3 +180,44 @@ def test_the_settings_are_where_the_limits_come_from(tmp_path):
     assert (rules.max_line_bytes, rules.max_bytes, rules.room) == (800, 800, {"m": 5})
     assert (rules.output_tokens, rules.looks_for_repeated_keys) == (6, True)
     assert longest_line(chosen) == 800
+
+
+# Compressed
+
+
+def packed(path: Path) -> Path:
+    beside = path.with_name(path.name + ".gz")
+    beside.write_bytes(gzip.compress(path.read_bytes()))
+    return beside
+
+
+def test_a_compressed_file_is_planned_as_what_is_in_it_and_known_by_its_own_bytes(tmp_path):
+    path = dropped(tmp_path, [line(str(number)) for number in range(50)])
+    plain, found = examined(path), examined(packed(path))
+    assert found.shards == plain.shards
+    assert found.verbatim
+    assert (found.inflated, plain.inflated) == (path.stat().st_size, None)
+    assert found.size == packed(path).stat().st_size
+    assert found.sha256 == hashlib.sha256(packed(path).read_bytes()).hexdigest()
+
+
+def test_of_a_damaged_file_only_the_damage_is_told(tmp_path):
+    """The lines before it may be damaged, too, and nobody could find them in the file."""
+    path = packed(dropped(tmp_path, [line("a"), line("a"), {"custom_id": "b"}]))
+    path.write_bytes(path.read_bytes()[:-3])
+    found = examined(path)
+    assert [problem.code for problem in found.problems.listed] == ["gzip_cut"]
+    assert found.problems.total == 1
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_id_that_comes_twice_is_found_in_a_compressed_file(tmp_path):
+    found = examined(packed(dropped(tmp_path, [line("a"), line("b"), line("a")])))
+    assert [(p.code, p.line) for p in found.problems.listed] == [("duplicate_custom_id", 3)]
+
+
+def test_what_inflates_too_far_is_read_no_further(tmp_path):
+    path = packed(dropped(tmp_path, [line(str(number)) for number in range(50)]))
+    found = examined(path, inbox={"max_inflated_bytes": 1000})
+    assert [problem.code for problem in found.problems.listed] == ["inflates_too_far"]
+    assert {one.name for one in tmp_path.iterdir()} == {"a.jsonl", "a.jsonl.gz"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 from pathlib import Path
@@ -19,6 +20,7 @@ from batchd.spool.inbox import (
     look,
     unwanted,
 )
+from batchd.spool.inflating import Probe
 
 LINE = b'{"custom_id": "a"}\n'
 
@@ -37,7 +39,10 @@ def seen_at(
     return [file.path.name for file in settled]
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.JSONL", "a.ndjson", "-rf.jsonl", "a\nb.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    ["a.jsonl", "a.JSONL", "a.ndjson", "a.jsonl.gz", "a.NDJSON.gz", "-rf.jsonl", "a\nb.jsonl"],
+)
 def test_request_files_are_wanted_whatever_their_name(name: str):
     assert is_wanted(name)
 
@@ -45,7 +50,7 @@ def test_request_files_are_wanted_whatever_their_name(name: str):
 @pytest.mark.parametrize(
     "name",
     [
-        "a.csv", "a.jsonl.part", "a.jsonl.filepart", "a.jsonl~", "~$a.jsonl", ".a.jsonl",
+        "a.csv", "a.gz", "a.csv.gz", "a.jsonl.gz.part", "a.jsonl.part", "a.jsonl.filepart", "a.jsonl~", "~$a.jsonl", ".a.jsonl",
         ".syncthing.a.jsonl.tmp", "~syncthing~a.jsonl", "4913", "a.jsonl.swp", ".tmp",
     ],
 )  # fmt: skip
@@ -178,6 +183,63 @@ def test_a_cut_last_line_is_given_more_time(tmp_path: Path, settling: Settling, 
 def test_a_whole_last_line_needs_no_line_break(tmp_path: Path, content: bytes):
     (tmp_path / "a.jsonl").write_bytes(content)
     assert ends_complete(tmp_path / "a.jsonl")
+
+
+def test_gzip_data_that_does_not_end_is_given_more_time(tmp_path: Path, settling: Settling):
+    """F56: what a copy looks like that has not ended, or whose holes are filled later."""
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(LINE)[:-1])
+    (tmp_path / "b.jsonl.gz").write_bytes(bytes(4096))
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(LINE))
+    assert seen_at(settling, tmp_path, 0.0, 2.0) == ["c.jsonl.gz"]
+    assert seen_at(settling, tmp_path, 59.9) == ["c.jsonl.gz"]
+    reasons = {one.name: one.reason for one in settling.observed(59.9)}
+    assert reasons.pop("c.jsonl.gz") is ReasonCode.READY
+    assert set(reasons.values()) == {ReasonCode.GZIP_BROKEN}
+    assert len(seen_at(settling, tmp_path, 60.0)) == 3
+
+
+def test_a_copy_that_goes_on_is_whole_in_the_end(tmp_path: Path, settling: Settling):
+    path, whole = tmp_path / "a.jsonl.gz", gzip.compress(LINE)
+    path.write_bytes(whole[:-1])
+    assert seen_at(settling, tmp_path, 0.0, 30.0) == []
+    path.write_bytes(whole)
+    assert seen_at(settling, tmp_path, 31.0, 33.0) == ["a.jsonl.gz"]
+
+
+def test_gzip_data_is_inflated_once_for_each_state_of_the_file(tmp_path: Path, settling: Settling):
+    """It is a second of work for a large one, and every look would do it again for a minute."""
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(LINE)[:-1])
+    assert spent_at(settling, tmp_path, 0.0) == 0, "it has not been quiet for long enough"
+    assert spent_at(settling, tmp_path, 2.0) > 0
+    assert spent_at(settling, tmp_path, 30.0) == 0
+    path.write_bytes(gzip.compress(LINE)[:-2])
+    assert spent_at(settling, tmp_path, 31.0) == 0
+    assert spent_at(settling, tmp_path, 33.0) > 0
+
+
+def spent_at(settling: Settling, inbox: Path, now: float) -> int:
+    """How many bytes were inflated at this look."""
+    probe = Probe(left=1000)
+    settling.observe(look(inbox), now, most=100, probe=probe)
+    return 1000 - probe.left
+
+
+def test_a_look_that_has_no_time_left_takes_the_plain_files_all_the_same(
+    tmp_path: Path, settling: Settling
+):
+    for name in ("a.jsonl.gz", "b.jsonl.gz", "c.jsonl"):
+        (tmp_path / name).write_bytes(gzip.compress(LINE) if name.endswith("gz") else LINE)
+        os.utime(tmp_path / name, (1, ord(name[0])))
+
+    def taken(now: float, left: int) -> list[str]:
+        found = settling.observe(look(tmp_path), now, most=100, probe=Probe(left=left))
+        return [file.path.name for file in found]
+
+    assert taken(0.0, 1) == []
+    assert taken(2.0, 1) == ["a.jsonl.gz", "c.jsonl"]
+    assert {one.reason for one in settling.observed(2.0)} == {ReasonCode.READY}
+    assert taken(4.0, 1) == ["a.jsonl.gz", "b.jsonl.gz", "c.jsonl"]
 
 
 def test_a_very_long_cut_line_is_judged_by_its_end(tmp_path: Path):

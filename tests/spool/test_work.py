@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,26 +18,38 @@ def nothing() -> None:
     """Nobody wants us to stop."""
 
 
+@pytest.fixture(params=["a", "a.gz"])
+def written(request, tmp_path) -> Callable[[bytes], Path]:
+    """A file as it is read, and the same one compressed."""
+    path = tmp_path / request.param
+
+    def write(content: bytes) -> Path:
+        path.write_bytes(gzip.compress(content) if path.suffix else content)
+        return path
+
+    return write
+
+
 @pytest.mark.parametrize("length", [10, MB - 1, MB, MB + 1, 2 * MB - 1, 2 * MB, 3 * MB])
-def test_a_line_of_any_length_comes_whole(tmp_path, length):
+def test_a_line_of_any_length_comes_whole(written, length):
     lines = [b"first\n", b"x" * (length - 1) + b"\n", b"\n", b"y" * length]
-    (tmp_path / "a").write_bytes(b"".join(lines))
-    assert list(raw_lines(tmp_path / "a", longest=4 * MB, pause=nothing)) == lines
+    path = written(b"".join(lines))
+    assert list(raw_lines(path, longest=4 * MB, pause=nothing)) == lines
 
 
 @pytest.mark.parametrize("longest", [5, MB - 1, MB, MB + 1, 2 * MB + 5])
-def test_a_line_above_the_limit_comes_cut_and_is_the_last(tmp_path, longest):
+def test_a_line_above_the_limit_comes_cut_and_is_the_last(written, longest):
     first, rest = b"1\n", b"x" * (3 * MB) + b"\nmore\n"
-    (tmp_path / "a").write_bytes(first + rest)
-    lines = list(raw_lines(tmp_path / "a", longest=longest, pause=nothing))
+    path = written(first + rest)
+    lines = list(raw_lines(path, longest=longest, pause=nothing))
     assert lines == [first, rest[: longest + 1]]
 
 
 @pytest.mark.parametrize("longest", [MB - 1, MB, MB + 1, 2 * MB])
-def test_a_line_exactly_at_the_limit_is_no_longer_than_it(tmp_path, longest):
+def test_a_line_exactly_at_the_limit_is_no_longer_than_it(written, longest):
     lines = [b"x" * (longest - 1) + b"\n", b"next\n"]
-    (tmp_path / "a").write_bytes(b"".join(lines))
-    assert list(raw_lines(tmp_path / "a", longest=longest, pause=nothing)) == lines
+    path = written(b"".join(lines))
+    assert list(raw_lines(path, longest=longest, pause=nothing)) == lines
 
 
 def test_a_file_with_a_second_link_and_the_longest_name_becomes_our_own(tmp_path):

@@ -98,6 +98,10 @@ class Reader:
         """Return what rests on somebody's word, and whose."""
         return {Pause(row["what"]): row["by"] for row in self._rows("pauses")}
 
+    def rests(self) -> dict[Pause, tuple[str, float]]:
+        """Return what rests, on whose word, and since when."""
+        return {Pause(row["what"]): (row["by"], row["at"]) for row in self._rows("pauses")}
+
     def rooms_learned(self, *, since: float) -> dict[str, int]:
         """Return the account's queue limits, tokens by model, as the provider named them."""
         return {row["model"]: row["tokens"] for row in self._rows("rooms", since=since)}

@@ -47,7 +47,7 @@ SELECT at, shard, event, facts FROM history WHERE job = :job ORDER BY id;
 
 -- name: pauses
 -- What rests, and who said so.
-SELECT what, "by" FROM pauses;
+SELECT what, "by", at FROM pauses;
 
 -- name: rooms
 -- The account's queue limits that were learned since a time.

@@ -6,8 +6,10 @@ import errno
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from batchd.control.health import Item, Ward, began, health
 from batchd.control.inbox import Entry, entries, named_by, reason_of
 from batchd.control.jobs import Room, reason_of_job
 from batchd.control.ledger import Part, Reader
@@ -63,6 +65,7 @@ class Status:
     problem: Mapping[str, Any] | None
     spending: Spending | None  #: None where the ledger is too old to tell
     limits: Limits
+    health: Sequence[Item] = ()  #: the worst first
 
 
 def status_of(
@@ -73,6 +76,7 @@ def status_of(
     jobs, parts = reader.unfinished_jobs(), reader.live_parts()
     room = Room.seen(reader, settings.batches, now=now)
     reasons = _reasons(jobs, parts, room=room, now=now)
+    groups = [*_groups(found), *_groups(reasons)]
     return Status(
         daemon=daemon,
         inbox=_by_standing(reason for _, reason in found),
@@ -81,11 +85,38 @@ def status_of(
         ended=_ended(reader),
         batches=_batches(jobs, parts),
         room=room,
-        waits=[*_waits(found), *_waits(reasons)],
+        waits=[_waiting(group) for group in groups],
         problem=last_problem(folders.log),
         spending=standing(reader, now=now),
         limits=settings.budget.limits,
+        health=health(
+            Ward(
+                groups=groups,
+                daemon=daemon,
+                inbox_trouble=trouble,
+                pauses=reader.rests(),
+                last_word=_written(folders.log),
+                root=str(folders.root),
+            ),
+            since=lambda name, reason: _since(name, reason, reader=reader, now=now),
+            now=now,
+        ),
     )
+
+
+def _written(file: Path) -> float | None:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return None
+
+
+def _since(name: str, reason: Reason, *, reader: Reader, now: float) -> float | None:
+    """Since when: of a file by what the daemon saw, of a job by what happened to it."""
+    if reason.standing is Standing.WAITING:
+        quiet = reason.facts.get("quiet_seconds", reason.facts.get("silent_seconds"))
+        return now - quiet if isinstance(quiet, int | float) else None
+    return began(reader.history_of(name), reason)
 
 
 Named = tuple[str, Reason]
@@ -145,14 +176,13 @@ def _batches(jobs: Sequence[Job], parts: Sequence[Part]) -> list[OpenBatch]:
     ]
 
 
-def _waits(named: Sequence[Named]) -> list[Waiting]:
+def _groups(named: Sequence[Named]) -> list[list[Named]]:
     """Group what waits by its reason, what most wait for first; ignored files wait for nothing."""
     groups = defaultdict[ReasonCode, list[Named]](list)
     for one in named:
         if one[1].standing in (Standing.WAITING, Standing.CLAIMED, Standing.HELD):
             groups[one[1].code].append(one)
-    ordered = sorted(groups.values(), key=len, reverse=True)
-    return [_waiting(group) for group in ordered]
+    return sorted(groups.values(), key=len, reverse=True)
 
 
 def _waiting(group: Sequence[Named]) -> Waiting:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from batchd.control.jobs import Room
 from batchd.control.presence import Presence
 from batchd.control.spend import budget_as_dict
 from batchd.control.status import Status
@@ -64,9 +65,26 @@ def status_as_dict(found: Status, folders: Folders) -> dict[str, Any]:
         "paused": dict(found.room.pauses),
         "jobs": {"on_their_way": found.jobs, "ended": found.ended},
         "batches": {"max_open": found.room.batches.max_open, "open": batches},
+        "admission": _admission(found.room),
+        "health": [
+            asdict(one) | {"since": _rfc3339(one.since), "severity": str(one.severity)}
+            for one in found.health
+        ],
         "waits": [asdict(one) | {"sentence": printable(one.sentence)} for one in found.waits],
         "last_problem": found.problem,
         "budget": budget_as_dict(found.spending, found.limits) if found.spending else None,
+    }
+
+
+def _admission(room: Room) -> dict[str, Any]:
+    most = room.limits.all_tokens()
+    return {
+        "created_within_the_hour": room.created.number,
+        "max_per_hour": room.limits.max_per_hour,
+        "tokens": {
+            model: {"queued": queued, "limit": most.get(model)}
+            for model, queued in room.load.tokens.items()
+        },
     }
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -15,10 +22,11 @@ from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
 from batchd.core.events import Paused
 from batchd.core.model import Pause
+from batchd.runtime.threads import in_thread
 from tests.acceptance.processes import Processes, processes_in
 from tests.control.asking import open_batches
 from tests.fakes.clock import FakeClock
-from tests.houses import drop, live, open_services, requests
+from tests.houses import drop, live, open_services, requests, turn
 
 LINES = 24  #: of a terminal that nobody has made larger
 HEAVY = {
@@ -88,7 +96,8 @@ async def test_many_jobs_and_many_reasons_fit_one_screen(status, tmp_path):
         assert "1 waiting (1 not-running); 3 ignored (" in out
         assert "20 on their way (20 claimed); 2 ended (" in out
         assert "20 open of 100 allowed, the oldest for" in out
-        assert "and 14 younger ones" in out
+        shown = len(re.findall(r"  batch_\d+$", out, re.MULTILINE))
+        assert f"and {20 - shown} younger ones" in out
         told = json.loads(status("--json"))
         assert told["jobs"] == {
             "on_their_way": {"claimed": 20},
@@ -113,10 +122,88 @@ async def test_the_last_problem_is_the_logs(status, tmp_path):
     event = {"ts": "2026-11-21T10:00:00.000Z", "level": "warning", "event": "submit.deferred"}
     log.write_text(json.dumps(event | {"shard": "0tqe86-1", "reason": "no\x1b[31mway"}) + "\n")
 
-    last = status().splitlines()[-1]
+    (last,) = (line for line in status().splitlines() if line.startswith("last problem "))
 
-    assert last.startswith("last problem ")
     assert last.endswith("ago, submit.deferred (0tqe86-1): no\\x1b[31mway")
+
+
+async def test_however_ill_it_is_it_fits_and_ends_with_what_to_type(status, tmp_path):
+    root = tmp_path / "root"
+    async with open_services(
+        root, clock=FakeClock(time.time()), budget={"per_job": 1e-6}
+    ) as services:
+        services.remote.deny()
+        for number in range(8):
+            drop(root, f"{number}.jsonl", requests(number + 1))
+        while len(await services.ledger.jobs_in("held")) < 7:
+            services.clock.advance(1.0)
+            await turn(services)
+        for number in range(12):
+            (root / "inbox" / f"{number}.jsonl").touch()
+
+        out = status()
+
+    lines = out.splitlines()
+    assert len(lines) <= LINES
+    assert lines[-1].lstrip().startswith("-> ")
+    ill = lines.index(next(line for line in lines if line.startswith("not well")))
+    assert "high, not-running" in lines[ill]
+    assert any("-> batchd release " in line for line in lines[ill:]), out
+    told = json.loads(status("--json"))["health"]
+    assert {"code", "severity", "since", "text", "fix", "count"} == set(told[0])
+
+
+def terminal(*arguments: str, cwd: Path, until: str, stop: bool = False) -> tuple[int, str]:
+    """Run status on a terminal of 24 lines and 80 columns: exit code, and what was drawn."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batchd", "status", *arguments],
+        stdin=theirs, stdout=theirs, stderr=theirs, cwd=cwd,
+        env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    os.close(theirs)
+    drawn = b""
+    with contextlib.suppress(OSError):  # the terminal is gone with its last program
+        while chunk := os.read(ours, 65_536):
+            drawn += chunk
+            if stop and until.encode() in drawn:
+                process.send_signal(signal.SIGINT)
+                stop = False
+    os.close(ours)
+    return process.wait(30), drawn.decode()
+
+
+async def test_on_a_terminal_there_are_bars_and_no_line_wraps(tmp_path, monkeypatch):
+    root = tmp_path / "root"
+    monkeypatch.setenv("BATCHD_FOLDERS__ROOT", str(root))
+    async with open_services(root, clock=FakeClock(time.time())) as services:
+        await open_batches(services, *(f"{number}{'x' * 60}.jsonl" for number in range(9)))
+
+        code, drawn = await in_thread(terminal, cwd=Path.cwd(), until="")
+
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in drawn.splitlines()]
+    assert code == Exit.OK
+    assert len(lines) <= LINES
+    assert max(map(len, lines)) <= 80
+    assert "━" in drawn
+    assert "9 open of 100 allowed" in drawn
+
+
+def test_it_is_watched_until_ctrl_c(tmp_path, monkeypatch):
+    monkeypatch.setenv("BATCHD_FOLDERS__ROOT", str(tmp_path / "root"))
+
+    code, drawn = terminal("--watch", cwd=Path.cwd(), until="last problem", stop=True)
+
+    assert code == Exit.OK
+    assert "not running" in drawn
+
+
+def test_watching_without_a_terminal_is_a_mistake(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    assert invoke(batchd, ["status", "--watch"]) == Exit.USAGE
+    assert "--watch --json" in capsys.readouterr().err
 
 
 LOADED = (

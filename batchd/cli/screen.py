@@ -1,0 +1,184 @@
+"""One screen of `batchd status`: which lines, in which order, and how many of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from batchd.control.health import Item
+from batchd.control.presence import Presence
+from batchd.control.status import Status
+from batchd.core.budget import Limits, Spending
+from batchd.core.names import printable
+from batchd.core.reasons import Standing
+from batchd.core.words import duration, money
+from batchd.spool.folders import Folders
+
+LABEL = 13  #: columns
+LINES = 24  #: of a terminal that nobody has made larger
+_MOST_HEALTH = 4  #: items, of two lines each; what is not well comes before what is at work
+_LEAST_BATCHES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the screen."""
+
+    label: str
+    text: str
+    done: tuple[int, int] | None = None  #: of a batch: answered, and all
+    is_bad: bool = False
+
+
+def screen(found: Status, folders: Folders, *, now: float, lines: int = LINES) -> list[Line]:
+    """Compose it: what is always there, then as much of the lists as there is room for."""
+    above, below = list(_above(found, folders, now)), list(_below(found, now))
+    ill = list(_health(found.health, now))
+    room = lines - len(above) - len(below) - len(ill) - 1  # the line that counts the batches
+    waits = list(_waits(found, max(room - _lines_for(found.batches, room), 1)))
+    batches = list(_batches(found, now, most=room - len(waits)))
+    return [*above, *batches, *waits, *below, *ill]
+
+
+def _lines_for(batches: Sequence[Any], room: int) -> int:
+    """Half of the room, or less where there are not so many."""
+    return min(len(batches), max(room // 2, _LEAST_BATCHES))
+
+
+def _above(found: Status, folders: Folders, now: float) -> Iterator[Line]:
+    yield _line("daemon", f"{_daemon(found.daemon, now)}; root {folders.root}")
+    if found.daemon.is_running:
+        yield _line("watcher", found.daemon.watcher)
+    if found.room.pauses:
+        yield _line("paused", _paused(found))
+    yield _line("inbox", _inbox(found))
+    yield _line("jobs", _jobs(found))
+
+
+def _below(found: Status, now: float) -> Iterator[Line]:
+    if admission := _admission(found):
+        yield _line("admission", admission)
+    if found.spending is not None:
+        yield _line("spent today", _spent(found.spending, found.limits))
+    yield _line("last problem", _problem(found.problem, now))
+
+
+def _line(label: str, text: str, **more: Any) -> Line:
+    return Line(label, printable(text), **more)
+
+
+def _daemon(daemon: Presence, now: float) -> str:
+    if not daemon.is_running:
+        return "not running (start it: batchd run); what follows is from the ledger, read only"
+    since = f" for {duration(now - daemon.since)}" if daemon.since else ""
+    return f"running{since}, process {daemon.pid or 'unknown'}, batchd {daemon.version}"
+
+
+def _paused(found: Status) -> str:
+    said = (f"{what}, by {by}" for what, by in found.room.pauses.items())
+    return f"{'; '.join(said)}; batchd resume goes on"
+
+
+def _inbox(found: Status) -> str:
+    if found.inbox_trouble:
+        return f"cannot be listed: {found.inbox_trouble}"
+    return "; ".join(
+        f"{_total(codes)} {standing}{_in_brackets(codes)}"
+        for standing, codes in found.inbox.items()
+    )
+
+
+def _jobs(found: Status) -> str:
+    ways = f"{_total(found.jobs)} on their way{_in_brackets(found.jobs)}"
+    return f"{ways}; {_total(found.ended)} ended{_in_brackets(found.ended)}"
+
+
+def _total(counts: Mapping[Any, int]) -> str:
+    return f"{sum(counts.values()):,}"
+
+
+def _in_brackets(counts: Mapping[Any, int]) -> str:
+    return (
+        f" ({', '.join(f'{count:,} {name}' for name, count in counts.items())})" if counts else ""
+    )
+
+
+def _batches(found: Status, now: float, *, most: int) -> Iterator[Line]:
+    batches, room = found.batches, found.room
+    oldest = f", the oldest for {duration(now - batches[0].opened_at)}" if batches else ""
+    yield _line("batches", f"{len(batches):,} open of {room.limits.max_open:,} allowed{oldest}")
+    fit = most if len(batches) <= most else most - 1
+    for batch in batches[: max(fit, 0)]:
+        age = duration(now - batch.opened_at)
+        text = f"{age:>10}  {batch.status}  {batch.shard} {batch.name}  {batch.batch}"
+        yield _line("", text, done=(batch.completed, batch.requests))
+    if len(batches) > fit:
+        yield _line("", f"and {len(batches) - fit:,} younger ones")
+
+
+def _waits(found: Status, most: int) -> Iterator[Line]:
+    waits = sorted(found.waits, key=lambda one: one.standing is not Standing.HELD)
+    fit = most if len(waits) <= most else most - 1
+    for number, one in enumerate(waits[:fit]):
+        text = f"{one.count:,} {one.code}; {one.example}: {one.sentence}"
+        yield _line("waits" if number == 0 else "", text)
+    if len(waits) > fit:
+        yield _line(
+            "" if fit else "waits", f"for {len(waits) - fit} more reasons: batchd status --json"
+        )
+
+
+def _admission(found: Status) -> str:
+    """How full the queues with a limit are, and the hour where it is half full."""
+    room, most = found.room, found.room.limits.all_tokens()
+    said = [
+        f"{model} {_short(room.load.tokens.get(model, 0))} of {_short(limit)} tokens"
+        for model, limit in most.items()
+    ]
+    created, per_hour = room.created.number, room.limits.max_per_hour
+    if created * 2 > per_hour:
+        said.append(f"{created:,} of {per_hour:,} batches within the hour")
+    return "; ".join(said)
+
+
+def _short(count: int) -> str:
+    for unit, length in (("M", 1_000_000), ("k", 1_000)):
+        if count >= length:
+            return f"{count / length:.1f}{unit}"
+    return str(count)
+
+
+def _spent(spending: Spending, limits: Limits) -> str:
+    most = "" if limits.per_day is None else f" of {money(limits.per_day)}"
+    under_way = f"; {money(spending.under_way)} expected of what is under way"
+    return f"{money(spending.today)}{most} USD{under_way if spending.under_way else ''}"
+
+
+def _problem(problem: Mapping[str, object] | None, now: float) -> str:
+    if problem is None:
+        return "none in the log"
+    said = problem.get("text") or problem.get("reason") or problem.get("error") or ""
+    about = problem.get("shard") or problem.get("job") or problem.get("subject") or ""
+    about = f" ({about})" if about else ""
+    return f"{_ago(problem.get('ts'), now)}{problem.get('event')}{about}: {said}".rstrip(": ")
+
+
+def _ago(ts: object, now: float) -> str:
+    try:
+        return f"{duration(now - datetime.fromisoformat(str(ts)).timestamp())} ago, "
+    except ValueError:
+        return ""
+
+
+def _health(items: Sequence[Item], now: float) -> Iterator[Line]:
+    """The screen ends with what is not well and what to type."""
+    for number, item in enumerate(items[:_MOST_HEALTH]):
+        count = f" ({item.count:,})" if item.count > 1 else ""
+        since = f" for {duration(now - item.since)}" if item.since else ""
+        text = f"{item.severity}, {item.code}{count}{since}: {item.text}"
+        yield _line("" if number else "not well", text, is_bad=True)
+        yield _line("", f"  -> {item.fix}")
+    if len(items) > _MOST_HEALTH:
+        yield _line("", f"and {len(items) - _MOST_HEALTH} more: batchd status --json")

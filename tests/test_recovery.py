@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -21,7 +22,17 @@ from batchd.recovery.recovering import Outcome, Recovery, Wish
 from batchd.spool.folders import Folders
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
-from tests.houses import delivered, drop, live, open_services, read_lines, requests, settings, turn
+from tests.houses import (
+    delivered,
+    drop,
+    live,
+    open_services,
+    read_lines,
+    read_receipt,
+    requests,
+    settings,
+    turn,
+)
 
 SHAPE = {"batches": {"max_requests": 3, "doubt_seconds": 20.0}, "jobs": {"keep_days": 1.0}}
 FILES = 3
@@ -547,3 +558,32 @@ async def test_a_claim_that_had_only_its_done_file_is_undone(tmp_path: Path):
     assert (tmp_path / "inbox" / "d.jsonl.done").read_text() == "said"
     assert "0zzzzz" not in outcome.jobs
     assert not taken.parent.exists()
+
+
+async def test_a_compressed_file_is_rebuilt_from_what_is_in_it(tmp_path: Path):
+    world = World(tmp_path)
+    content = drop(tmp_path, "z.jsonl.gz", requests(7, prefix="z")).read_bytes()
+    await world.live(turns=5)
+    assert len(world.remote.opened) == 3
+    gone(world)
+    outcome = await world.recover()
+    assert outcome.rebuilt == 1
+    await world.live(deliveries=1)
+    folder = delivered(tmp_path)["z"]
+    assert len(read_lines(folder / "results.jsonl")) == 7
+    assert (folder / "input" / "z.jsonl.gz").read_bytes() == content
+    assert read_receipt(folder)["sha256"] == hashlib.sha256(content).hexdigest()
+    assert set(world.remote.executions.values()) == {1}
+
+
+async def test_a_damaged_compressed_file_is_left_to_a_person(tmp_path: Path):
+    world = World(tmp_path)
+    world.drop_all()
+    drop(tmp_path, "z.jsonl.gz", requests(7, prefix="z"))
+    await world.live(turns=5)
+    (dropped,) = tmp_path.glob("var/work/*/in/z.jsonl.gz")
+    dropped.write_bytes(dropped.read_bytes()[:-5])
+    gone(world)
+    outcome = await world.recover()
+    (word,) = [word for file, word in outcome.rows.values() if file == "z.jsonl.gz"]
+    assert "its file can't be read as it was" in word

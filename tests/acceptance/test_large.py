@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -75,3 +76,36 @@ def check_in_order(path: Path) -> None:
 def output_of(number: int) -> str:
     asked = large_request(number)
     return str(answer_for(asked["url"], asked["body"])["choices"][0]["message"]["content"])
+
+
+PACKED_REQUESTS, PACKED_TEXT = 300, 1_000_000  #: 300 MB in few lines: it is bytes that fill memory
+
+
+def test_300_megabytes_out_of_a_small_gzip_file_come_back_with_memory_flat(
+    processes, root, record_property
+):
+    hidden = root / "inbox" / ".tmp" / "packed.jsonl.gz"
+    hidden.parent.mkdir(parents=True)
+    with gzip.open(hidden, "wt") as file:
+        for number in range(PACKED_REQUESTS):
+            words = f"question {number}: "
+            text = (words * (PACKED_TEXT // len(words) + 1))[:PACKED_TEXT]
+            file.write(json.dumps(request(f"r-{number}", text=text)) + "\n")
+    assert hidden.stat().st_size < 5_000_000
+    hidden.rename(root / "inbox" / "packed.jsonl.gz")
+    sandbox = processes.sandbox(batch_seconds=2)
+    daemon = processes.daemon(root, sandbox)
+    folder = finished(processes, root, "packed", within=180)["packed"]
+    peak = daemon.peak_megabytes()
+    record_property("peak_megabytes", round(peak))
+    seconds = read_receipt(folder)["times"]["seconds"]
+    print(f"300 MB of gzip: {seconds:.1f} s, {peak:.0f} MB at the peak")  # noqa: T201
+
+    results = (folder / "results.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["custom_id"] for line in results] == [
+        f"r-{number}" for number in range(PACKED_REQUESTS)
+    ]
+    assert read_receipt(folder)["requests"]["succeeded"] == PACKED_REQUESTS
+    assert len(sandbox.ledger(executions=False)["batches"]) == 2
+    assert peak < MOST_MEGABYTES
+    shutil.rmtree(root)

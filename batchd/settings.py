@@ -145,6 +145,7 @@ class Logging(Section, frozen=True):
 
     level: str = "info"
     format: str = "auto"
+    target: str = "auto"
     max_bytes: int = 10_000_000
     keep_files: int = 5
 

@@ -1,13 +1,18 @@
 """One event per fact; never a key; and no trouble of the log becomes the daemon's."""
 
 import errno
+import fcntl
 import io
 import json
 import logging
 import os
 import re
 import resource
+import socket
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +21,8 @@ import structlog
 from batchd import logs
 from batchd.core.errors import BrokenInvariant, ConfigError
 from batchd.logs.handlers import RotatedFile
-from batchd.logs.rendering import for_stream
+from batchd.logs.journal import ToJournal, is_there
+from batchd.logs.rendering import LONGEST, for_stream
 from batchd.settings import Logging
 
 log = structlog.get_logger("batchd.stages.claim")
@@ -358,3 +364,153 @@ def test_closing_leaves_everything_as_it_was(file):
 
     assert (list(root.handlers), root.level) == before
     assert not structlog.is_configured()
+
+
+# --- the journal
+
+
+class Journal:
+    """One that listens as journald does, and is asked for its entries."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = folder / "journal"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self.address))
+        self._socket.settimeout(5)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def entry(self) -> dict[str, str]:
+        """The next one, in a datagram or in a sealed file."""
+        data, files, _, _ = socket.recv_fds(self._socket, 1 << 20, 1)
+        if files:
+            with os.fdopen(files[0], "rb") as file:
+                assert fcntl.fcntl(file, fcntl.F_GET_SEALS) == 15, "or the journal refuses it"
+                file.seek(0)
+                data = file.read()
+        return dict(fields_in(data))
+
+
+def fields_in(data: bytes) -> Iterator[tuple[str, str]]:
+    """By the protocol: NAME=value, or NAME, eight bytes of length, and the value."""
+    while data:
+        line, _, rest = data.partition(b"\n")
+        name, is_short, value = line.partition(b"=")
+        if not is_short:
+            length = int.from_bytes(rest[:8], "little")
+            value, rest = rest[8 : 8 + length], rest[9 + length :]
+        yield name.decode(), value.decode()
+        data = rest
+
+
+@pytest.fixture
+def journal(tmp_path) -> Iterator[Journal]:
+    with closing(Journal(tmp_path)) as listening:
+        yield listening
+
+
+def told(journal: Journal, **event) -> dict[str, str]:
+    handler = ToJournal(journal.address)
+    handler.write(json.dumps({"ts": "2026", "level": "info", "event": "x", **event}))
+    handler.close()
+    return journal.entry()
+
+
+def test_the_journal_is_told_a_sentence_and_each_fact_by_itself(journal):
+    entry = told(
+        journal, level="warning", event="job.warned", job="7k3c9q", bytes=12, warnings={"a": 1}
+    )
+    assert entry == {
+        "MESSAGE": 'job.warned job=7k3c9q bytes=12 warnings={"a": 1}',
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "batchd",
+        "SYSLOG_PID": str(os.getpid()),
+        "BATCHD_EVENT": "job.warned",
+        "BATCHD_JOB": "7k3c9q",
+        "BATCHD_BYTES": "12",
+        "BATCHD_WARNINGS": '{"a": 1}',
+    }
+
+
+def test_a_traceback_is_one_message_of_several_lines(journal):
+    entry = told(journal, level="critical", event="process.failed", exception="Traceback\n  x\nE")
+    assert (entry["MESSAGE"], entry["PRIORITY"]) == ("process.failed\nTraceback\n  x\nE", "2")
+
+
+def test_a_value_may_have_line_breaks_and_is_no_field_of_its_own(journal):
+    entry = told(journal, text="a\nPRIORITY=0\nb", file="ü\udcff.jsonl")
+    assert entry["BATCHD_TEXT"] == "a\nPRIORITY=0\nb"
+    assert entry["PRIORITY"] == "6"
+    assert entry["BATCHD_FILE"] == "ü\\udcff.jsonl"
+
+
+def test_a_name_is_one_that_the_journal_keeps(journal):
+    names = told(journal, **{"odd-näme": 1, "x" * 100: 2}).keys()
+    assert {"BATCHD_ODD_N_ME", ("BATCHD_" + "X" * 100)[:64]} <= names
+
+
+def test_what_is_too_large_for_a_datagram_goes_as_a_file(journal):
+    assert told(journal, text="x" * 400_000)["BATCHD_TEXT"] == "x" * 400_000
+
+
+def test_a_journal_that_is_gone_hurts_nobody_and_one_that_is_back_is_told(tmp_path):
+    handler = ToJournal(tmp_path / "journal")
+    record = logging.makeLogRecord({"msg": '{"level": "info", "event": "x"}'})
+    handler.emit(record)
+    with closing(Journal(tmp_path)) as back:
+        handler.emit(record)
+        assert back.entry()["BATCHD_EVENT"] == "x"
+    handler.close()
+    handler.emit(record)
+
+
+def test_a_journal_that_does_not_listen_holds_nobody_up(journal):
+    handler = ToJournal(journal.address)
+    record = logging.makeLogRecord({"msg": json.dumps({"level": "info", "event": "x" * 50_000})})
+    began = time.monotonic()
+    for _ in range(20):  # more than its queue holds, at 50 kB each
+        handler.emit(record)
+    assert time.monotonic() - began < 20 * 0.2, "the loop is not late by any of them"
+    handler.close()
+
+
+def test_a_line_too_long_for_the_journal_is_shortened_and_still_json(tmp_path, monkeypatch):
+    with (tmp_path / "journal").open("w") as stream:
+        there = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{there.st_dev}:{there.st_ino}")
+        render = for_stream("json", stream)
+        facts = {f"fact{number}": "ü" * 7_000 for number in range(200)}
+        line = render(None, "", {"level": "warning", "event": "x", "job": "7k3c9q", **facts})
+
+    assert isinstance(line, str)
+    assert len(line.encode()) <= LONGEST
+    event = json.loads(line.removeprefix("<4>"))
+    assert (event["event"], event["job"]) == ("x", "7k3c9q")
+    assert event["fact0"].endswith("… (7000 characters)")
+    assert event["cut"] == "the whole is in var/log/batchd.jsonl"
+
+
+def test_each_line_of_a_console_has_its_level_where_it_leads_to_the_journal(tmp_path, monkeypatch):
+    with (tmp_path / "journal").open("w") as stream:
+        there = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{there.st_dev}:{there.st_ino}")
+        event = {"ts": "2026-01-01T00:00:00+00:00", "level": "error", "event": "x"}
+        render = for_stream("console", stream)
+        text = str(render(None, "", {**event, "exception": "Traceback\n  y\nE: z"}))
+        plain = str(for_stream("json", stream, target="stderr")(None, "", dict(event)))
+
+    assert len(text.splitlines()) >= 4
+    assert all(line.startswith("<3>") for line in text.splitlines())
+    assert plain.startswith("{")
+
+
+def test_where_no_journal_listens_stderr_gets_it_and_says_so(file):
+    if is_there():
+        pytest.skip("a journal listens on this machine")
+    out = io.StringIO()
+    with logs.configure(Logging(target="journal"), file, stream=out):
+        log.info("job.claimed")
+
+    events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert events == ["log.unavailable", "job.claimed"]

@@ -130,7 +130,9 @@ class Service:
     def _first_configuration(self) -> str:
         text = shipped("batchd.toml", kind="config")
         assert '\nroot = "."\n' in text
-        return text.replace('\nroot = "."\n', f"\nroot = {json.dumps(str(self.root))}\n", 1)
+        text = text.replace('\nroot = "."\n', f"\nroot = {json.dumps(str(self.root))}\n", 1)
+        # Under systemd there is a journal: whoever is on call asks it by job.
+        return text.replace('\ntarget = "auto"\n', '\ntarget = "journal"\n', 1)
 
 
 def shipped(name: str, *, kind: str = "systemd") -> str:

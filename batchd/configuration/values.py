@@ -22,6 +22,7 @@ CHOICES = {
     "inbox.identical": ("join", "run"),
     "inbox.done_file": ("off", "require"),
     "logging.format": ("auto", "console", "json"),
+    "logging.target": ("auto", "journal", "stderr"),
     "batches.count_tokens": ("auto", "bytes", "exact"),
     "retries.on_truncated": ("keep", "fail"),
 }

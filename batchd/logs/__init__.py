@@ -1,4 +1,4 @@
-"""Where events go: stderr for whoever watches, and always `var/log/batchd.jsonl`.
+"""Where events go: stderr or the journal for whoever watches, and always `var/log/batchd.jsonl`.
 
 Imported by the command line only; everybody else does `structlog.get_logger()`. Nothing here may
 hurt the daemon: a full disk, a closed stderr or a folder that cannot be written costs log lines.
@@ -22,6 +22,7 @@ from batchd import settings
 from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.logs.cleaning import cleaner, redact
 from batchd.logs.handlers import RotatedFile, ToStream
+from batchd.logs.journal import SOCKET, ToJournal, is_there
 from batchd.logs.rendering import as_json, for_stream
 
 __all__ = ["Logs", "configure", "redact"]
@@ -84,7 +85,7 @@ def configure(
     stream: TextIO | None = None,
     secrets: Sequence[str] = (),
 ) -> Logs:
-    """Events to `stream` (stderr) as `values.format` says, and as JSON lines to `log_file`.
+    """Events to `stream` (stderr) or the journal, and as JSON lines to `log_file`.
 
     `secrets` are hidden wherever they turn up, whatever they look like.
     """
@@ -96,9 +97,10 @@ def configure(
         _facts_in_order,
         cleaner(secrets),
     ]
-    to_stream = ToStream(stream)
-    to_stream.setFormatter(_formatter(for_stream(values.format, stream), before))
-    handlers: list[logging.Handler] = [to_stream]
+    wants_journal = values.target == "journal"
+    handlers = [
+        _to_journal(before) if wants_journal and is_there() else _to_stream(values, stream, before)
+    ]
     trouble = None
     if log_file is not None:
         file = RotatedFile(log_file, max_bytes=values.max_bytes, keep_files=values.keep_files)
@@ -113,9 +115,26 @@ def configure(
         cache_logger_on_first_use=False,  # loggers are made when modules are imported
     )
     logs = Logs(handlers, level=level)
+    if wants_journal and not is_there():
+        structlog.get_logger().warning("log.unavailable", file=SOCKET, error="no journal listens")
     if trouble:
         structlog.get_logger().warning("log.unavailable", file=log_file, error=trouble)
     return logs
+
+
+def _to_stream(
+    values: settings.Logging, stream: TextIO, before: Sequence[Processor]
+) -> logging.Handler:
+    handler = ToStream(stream)
+    renderer = for_stream(values.format, stream, target=values.target)
+    handler.setFormatter(_formatter(renderer, before))
+    return handler
+
+
+def _to_journal(before: Sequence[Processor]) -> logging.Handler:
+    handler = ToJournal()
+    handler.setFormatter(_formatter(as_json, before))
+    return handler
 
 
 def _level(values: settings.Logging) -> int:

@@ -86,9 +86,8 @@ def pid_of(machine: Box) -> int:
 
 
 def logged(machine: Box, event: str, *, pid: int) -> list[dict[str, Any]]:
-    """The journal's entries of one event of one process."""
-    entries = machine.journal("-u", UNIT, f"_PID={pid}")
-    return [entry for entry in entries if f'"event": "{event}"' in str(entry["MESSAGE"])]
+    """The journal's entries of one event of one process, asked for by fields."""
+    return machine.journal("-u", UNIT, f"_PID={pid}", f"BATCHD_EVENT={event}")
 
 
 def is_ready_again(machine: Box, before: int) -> bool:
@@ -113,6 +112,20 @@ def test_five_commands_lead_to_a_result_that_somebody_else_can_read(service):
     lines = service.run_as("alice", f"cat {folder}/results.jsonl").splitlines()
     assert [json.loads(line)["ok"] for line in lines] == [True] * 3
     service.wait(lambda: "0 open" in service.show(UNIT, "StatusText"), what="a status text")
+
+
+def test_the_journal_finds_a_job_by_its_fields(service):
+    """R37, R50: and a line that has them is still told by whom."""
+    (delivered,) = service.journal(
+        "-u", UNIT, "BATCHD_EVENT=job.delivered", "BATCHD_FILE=first.jsonl"
+    )
+    job = delivered["BATCHD_JOB"]
+    assert delivered["MESSAGE"].startswith(f"job.delivered job={job} ")
+    assert (delivered["_SYSTEMD_UNIT"], delivered["_TRANSPORT"]) == (UNIT, "journal")
+    events = [entry["BATCHD_EVENT"] for entry in service.journal(f"BATCHD_JOB={job}")]
+    assert events[0] == "job.claimed"
+    assert events[-1] == "job.delivered"
+    assert service.journal(f"BATCHD_JOB={job}", "PRIORITY=3") == []
 
 
 def test_nobody_outside_the_group_gets_in(service):

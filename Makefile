@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test check lint run soak clean
+.PHONY: help demo test check lint run soak bench clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -35,6 +35,7 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make check   format, lint, types, import contracts, then the tests'
 	@echo 'make soak    kill it thousands of times, for half an hour or more; figures at the end'
+	@echo 'make bench   measure what it costs against the least that it can; writes benchmarks/RESULTS.md'
 	@echo 'make clean   remove .venv*/ and caches; never inbox/, outbox/ or var/'
 
 demo: $(VENV)/.batchd-run
@@ -54,6 +55,11 @@ test: $(VENV)/.batchd-dev
 soak: $(VENV)/.batchd-dev
 	@BATCHD_MATRIX_ROUNDS=200 BATCHD_MATRIX_KILLS=10 $(PY) -m pytest -v tests/faults/test_matrix.py
 	@$(PY) -m tests.soak $(ARGS)
+
+# About an hour. ARGS="--rounds 1 --rows native,opened" makes it shorter; a row that is not measured
+# anew keeps its figures. Wants a quiet machine, and 15 GB of disk for the largest (--folder DIR).
+bench: $(VENV)/.batchd-dev
+	@$(PY) -m benchmarks $(ARGS)
 
 check: lint test
 

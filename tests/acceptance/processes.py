@@ -39,12 +39,17 @@ class Process:
     """One `batchd ...` of ours, its two outputs in one file."""
 
     def __init__(
-        self, *arguments: str, output: Path, cwd: Path, environment: dict[str, str | None]
+        self,
+        *arguments: str,
+        output: Path,
+        cwd: Path,
+        environment: dict[str, str | None],
+        module: str = "batchd",
     ) -> None:
         self.name = f"batchd {arguments[0]}"
         self.may_end = False  #: somebody has told it to
         self.output_file = output
-        command = [*_dies_with_us(), sys.executable, "-m", "batchd", *arguments]
+        command = [*_dies_with_us(), sys.executable, "-m", module, *arguments]
         with output.open("ab") as sink:
             self._popen = subprocess.Popen(
                 command,
@@ -191,11 +196,13 @@ class Processes:
         *,
         environment: dict[str, str | None] | None = None,
         may_end: bool = False,
+        module: str = "batchd",
         **settings: Any,
     ) -> Daemon:
         """Start a daemon, and wait until it is ready, or not where it may end before that.
 
-        A setting is written `batches__max_open=5`.
+        A setting is written `batches__max_open=5`. A `module` may be another program that runs
+        batchd's own, to look at it from within.
         """
         given = QUICK | {name.replace("__", "."): value for name, value in settings.items()}
         root.mkdir(parents=True, exist_ok=True)
@@ -209,6 +216,7 @@ class Processes:
             output=self._output("daemon"),
             cwd=self._folder,
             environment=provider | (environment or {}),
+            module=module,
         )
         self._all.append(daemon)
         daemon.may_end = may_end

@@ -1,0 +1,74 @@
+"""A million requests in one file: what a request costs does not depend on how many there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import inputs
+from benchmarks.bench import Bench
+from benchmarks.measuring import Memory
+from benchmarks.rows import native
+from benchmarks.table import Measure, Row, Series
+
+TITLE = "A million requests in twenty batches"
+_GIGABYTES = 4  #: with the answers, and the provider's side
+
+
+class Run(NamedTuple):
+    """One file's."""
+
+    requests: int
+    cpu: float
+    megabytes: float
+    ledger: float  #: megabytes it grew by
+    series: Series
+
+    @property
+    def microseconds(self) -> float:
+        """CPU per request."""
+        return self.cpu / self.requests * 1e6
+
+
+def measure(bench: Bench) -> Row:
+    if why := bench.has_room(_GIGABYTES):
+        return Row(title=TITLE, skipped=(f"a million requests {why}",))
+    one = _run(bench, 1, "one batch, short requests")
+    all_of_them = _run(bench, bench.sizes.million_shards, "a million requests")
+    return Row(
+        title=TITLE,
+        measures=(
+            Measure(
+                what=f"CPU per request, {all_of_them.requests:,} requests",
+                unit="µs",
+                values=(all_of_them.microseconds,),
+                against=(one.microseconds,),
+                against_what=f"{one.requests:,} requests",
+                bar=1.1,
+            ),
+            Measure(what="peak memory", unit="MB", values=(all_of_them.megabytes,), bar=250),
+            Measure(what="peak memory, one batch", unit="MB", values=(one.megabytes,)),
+            Measure(what="growth of the ledger", unit="MB", values=(all_of_them.ledger,), bar=1),
+        ),
+        series=(all_of_them.series,),
+    )
+
+
+def _run(bench: Bench, shards: int, name: str) -> Run:
+    requests = shards * bench.sizes.shard_requests
+    with bench.scratch() as folder:
+        source = inputs.write(folder / "many.jsonl", requests)
+        with bench.house(folder, batch_seconds=native.BATCH_SECONDS) as house:
+            cpu, ledger = house.cpu(), _ledger(house.root)
+            with Memory(house.daemon.pid).watched() as memory:
+                house.drop(source)
+                (done,) = house.wait_for_folders(1)
+            cpu, peak = house.cpu() - cpu, house.daemon.peak_megabytes()
+            house.daemon.stop()  # what is in the log of the ledger goes into its file
+            grown = _ledger(house.root) - ledger
+        native.check(done, requests)
+        return Run(requests, cpu, peak, grown, memory.series(name))
+
+
+def _ledger(root: Path) -> float:
+    return sum(file.stat().st_size for file in (root / "var").glob("batchd.db*")) / 1e6

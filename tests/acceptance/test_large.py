@@ -26,7 +26,10 @@ MOST_MEGABYTES = 200
 
 @pytest.fixture
 def large(root) -> Iterator[Path]:
-    """The file, in the inbox; it and all that was made of it are removed in the end."""
+    """The file, in the inbox; it and all that was made of it are removed in the end.
+
+    Asked for before the processes, which are therefore gone by then.
+    """
     hidden = root / "inbox" / ".tmp" / "large.jsonl"
     hidden.parent.mkdir(parents=True)
     with hidden.open("w") as file:
@@ -42,7 +45,7 @@ def large_request(number: int) -> dict[str, Any]:
 
 
 def test_a_file_of_198_megabytes_comes_back_in_order_with_memory_flat(
-    processes, root, large, record_property
+    large, processes, root, record_property
 ):
     size = large.stat().st_size
     assert size > 195_000_000 or REQUESTS < 49_900
@@ -81,9 +84,9 @@ def output_of(number: int) -> str:
 PACKED_REQUESTS, PACKED_TEXT = 300, 1_000_000  #: 300 MB in few lines: it is bytes that fill memory
 
 
-def test_300_megabytes_out_of_a_small_gzip_file_come_back_with_memory_flat(
-    processes, root, record_property
-):
+@pytest.fixture
+def packed(root) -> Iterator[Path]:
+    """300 MB of lines in a small file; removed like the other."""
     hidden = root / "inbox" / ".tmp" / "packed.jsonl.gz"
     hidden.parent.mkdir(parents=True)
     with gzip.open(hidden, "wt") as file:
@@ -91,8 +94,14 @@ def test_300_megabytes_out_of_a_small_gzip_file_come_back_with_memory_flat(
             words = f"question {number}: "
             text = (words * (PACKED_TEXT // len(words) + 1))[:PACKED_TEXT]
             file.write(json.dumps(request(f"r-{number}", text=text)) + "\n")
-    assert hidden.stat().st_size < 5_000_000
-    hidden.rename(root / "inbox" / "packed.jsonl.gz")
+    yield hidden.rename(root / "inbox" / "packed.jsonl.gz")
+    shutil.rmtree(root)
+
+
+def test_300_megabytes_out_of_a_small_gzip_file_come_back_with_memory_flat(
+    packed, processes, root, record_property
+):
+    assert packed.stat().st_size < 5_000_000
     sandbox = processes.sandbox(batch_seconds=2)
     daemon = processes.daemon(root, sandbox)
     folder = finished(processes, root, "packed", within=180)["packed"]
@@ -108,4 +117,3 @@ def test_300_megabytes_out_of_a_small_gzip_file_come_back_with_memory_flat(
     assert read_receipt(folder)["requests"]["succeeded"] == PACKED_REQUESTS
     assert len(sandbox.ledger(executions=False)["batches"]) == 2
     assert peak < MOST_MEGABYTES
-    shutil.rmtree(root)

@@ -22,6 +22,8 @@ from batchd.core.errors import ConfigError
 from batchd.core.model import ShardState
 from batchd.meters.prices import Prices
 from batchd.meters.tokens import counter
+from batchd.notices.keeping import keep_notices
+from batchd.notices.sending import secret_of as notice_secret
 from batchd.remote.api import Remote
 from batchd.remote.circuit import Circuit
 from batchd.remote.openai_batches import OpenAIBatches
@@ -45,6 +47,8 @@ from batchd.store.failures import LedgerDamaged, LedgerGone
 from batchd.store.identity import is_blank
 from batchd.store.ledger import Ledger, Timekeeping
 from batchd.store.mounts import must_be_local, remote_kind, silent_kind
+from batchd.webhooks.doorbell import secret_of as webhook_secret
+from batchd.webhooks.listening import listen as listen_for_news
 
 log = structlog.get_logger()
 
@@ -78,6 +82,7 @@ async def _run(
 ) -> int:
     folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
     must_be_local(folders.var)  # before the lock: there it may be nobody's
+    _must_know_secrets(settings)
     manager = Manager.of(os.environ, pid=os.getpid())
     with_terminal = leaves_with_terminal()
     with hangups() as signals, folders.locked():
@@ -95,6 +100,8 @@ async def _run(
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_pages, services)
                 beside.start_soon(listen, services)
+                beside.start_soon(keep_notices, services, (api_key,))
+                beside.start_soon(listen_for_news, services)
                 reloading = _reloading(services, manager, configuration)
                 beside.start_soon(
                     partial(obey_hangups, signals, reloading, with_terminal=with_terminal)
@@ -117,6 +124,13 @@ def _reloading(services: Services, manager: Manager, configuration: Configuratio
         configuration.hand_on(settings)
 
     return Reloading(services, manager, configuration.read, hand_on)
+
+
+def _must_know_secrets(settings: Settings) -> None:
+    """A file that is missing is said now, not when something is to be told."""
+    notice_secret(settings.notify)
+    if settings.webhooks.listen is not None:
+        webhook_secret(settings.webhooks)
 
 
 def _longest_start(folders: Folders) -> float:

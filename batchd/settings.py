@@ -150,6 +150,26 @@ class Logging(Section, frozen=True):
     keep_files: int = 5
 
 
+class Notify(Section, frozen=True):
+    """Who is told, and how: a command with its arguments, or one address."""
+
+    on_complete: tuple[str, ...] = ()
+    on_reject: tuple[str, ...] = ()
+    on_problem: tuple[str, ...] = ()
+    timeout_seconds: float = 30.0
+    retry_seconds: float = 600.0
+    webhook_secret_file: Path | None = None
+    heartbeat_url: str | None = None
+    heartbeat_seconds: float = 60.0
+
+
+class Webhooks(Section, frozen=True):
+    """Where the provider may ring."""
+
+    listen: str | None = None
+    secret_file: Path | None = None
+
+
 class Settings(Section, frozen=True):
     """All of it."""
 
@@ -164,3 +184,5 @@ class Settings(Section, frozen=True):
     prices: Prices = Prices()
     daemon: Daemon = Daemon()
     logging: Logging = Logging()
+    notify: Notify = Notify()
+    webhooks: Webhooks = Webhooks()

@@ -37,8 +37,12 @@ MAY_BE_ZERO = frozenset(
         "jobs.keep_days",
         "openai.keep_files_days",
         "daemon.grace_seconds",
+        "notify.retry_seconds",
     }
 )
+#: Commands without a shell: a list of words, or one address to post to.
+TELLERS = ("notify.on_complete", "notify.on_reject", "notify.on_problem")
+_LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 MOST_NUMBER = 1e9  # thirty years of seconds: `inf` and its kin would overflow every date
 MOST_WHOLE = 2**63 - 1  # what SQLite can hold
 _LOOKS_LIKE_A_KEY = re.compile(r"sk-[\w-]{8,}")
@@ -118,6 +122,12 @@ def _rule(name: str, type_: Any) -> tuple[str, Convert]:
         return f"one of {', '.join(CHOICES[name])}", lambda value: _choice(value, CHOICES[name])
     if name == "openai.base_url":
         return 'an address such as "http://127.0.0.1:8000/v1"', _address
+    if name == "notify.heartbeat_url":
+        return 'an address such as "https://hc-ping.com/..."', _address
+    if name in TELLERS:
+        return 'a command in words, such as ["notify-send", "done"], or ["https://..."]', _teller
+    if name == "webhooks.listen":
+        return 'an address and a port, such as "127.0.0.1:8090"', _listen
     if name == "inbox.done_suffix":
         return 'the end of a name that is not taken itself, such as ".done"', _suffix
     if name == "openai.completion_window":
@@ -191,6 +201,19 @@ def _texts(value: Any) -> tuple[str, ...] | None:
     return tuple(value) if is_texts else None
 
 
+def _teller(value: Any) -> tuple[str, ...] | None:
+    words = _texts(value)
+    if not words or any("\0" in word for word in words):
+        return words if words == () else None
+    is_address = re.match(r"https?://", words[0])
+    return words if not is_address or (len(words) == 1 and _address(words[0])) else None
+
+
+def _listen(value: Any) -> str | None:
+    found = _LISTEN.fullmatch(value) if isinstance(value, str) else None
+    return value if found and int(found["port"]) <= 65_535 else None
+
+
 def _prefixes(value: Any) -> tuple[str, ...] | None:
     is_list = isinstance(value, list) and bool(value)
     fits = is_list and all(isinstance(p, str) and re.fullmatch(r"(/[^/\s]+)*", p) for p in value)
@@ -233,7 +256,16 @@ def _entry(name: str, given: Given) -> dict[str, Any]:
 
 def unfitting(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
     """Values that are each fine and do not go together."""
-    return [*_polls(values, origins), *_prices(values, origins)]
+    return [*_polls(values, origins), *_prices(values, origins), *_webhooks(values, origins)]
+
+
+def _webhooks(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
+    """Whoever finds the port could ring it all day."""
+    if values["webhooks.listen"] and not values["webhooks.secret_file"]:
+        where = origins.get("webhooks.listen", "the default")
+        shown = "the signing secret that the provider showed when the webhook was created"
+        return [f"webhooks.listen ({where}) needs webhooks.secret_file: {shown}"]
+    return []
 
 
 def _polls(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:

@@ -56,7 +56,7 @@ async def report(services: Services, manager: Manager) -> None:
     if manager.address is None:
         return
     async with anyio.create_task_group() as both:
-        asking = _Asking(services.ledger, services.clock, _seconds_between(manager))
+        asking = Asking(services.ledger, services.clock, _seconds_between(manager))
         both.start_soon(asking.keep)
         await _keep_telling(services, manager, asking)
 
@@ -69,7 +69,7 @@ class _Glances(Protocol):
     async def glance(self) -> Glance: ...
 
 
-class _Asking:
+class Asking:
     """Asks the ledger again and again, by itself: one that hangs must not keep us from saying so."""
 
     def __init__(self, ledger: _Glances, clock: Clock, seconds: float) -> None:
@@ -79,6 +79,7 @@ class _Asking:
         self.said: Glance | None = None
 
     async def keep(self) -> None:
+        """Ask until cancelled."""
         while True:
             try:
                 self.said = await self._ledger.glance()
@@ -88,7 +89,7 @@ class _Asking:
             await self._clock.wait(anyio.Event(), self.seconds)
 
 
-async def _keep_telling(services: Services, manager: Manager, asking: _Asking) -> None:
+async def _keep_telling(services: Services, manager: Manager, asking: Asking) -> None:
     limits = dict.fromkeys(services.crews, LOOP_SECONDS)
     pulse, was_well = Pulse({**limits, LEDGER: LEDGER_SECONDS + asking.seconds}), True
     while True:

@@ -23,7 +23,13 @@ from batchd.control.presence import presence
 from batchd.control.show import shown_job
 from batchd.control.why import Ambiguous, Question
 from batchd.core.names import printable
-from batchd.core.receipt import rfc3339
+from batchd.core.receipt import (
+    errors_in_words,
+    noticed_in_words,
+    rfc3339,
+    soft_in_words,
+    warnings_in_words,
+)
 from batchd.core.words import size
 from batchd.spool.folders import Folders
 
@@ -80,10 +86,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{label:<{_LABEL}}{text}"
     for title, lines in (
         ("batches", map(_batch, found["batches"])),
-        ("errors", _errors(found)),
-        ("not plain", _counts(found["soft"])),
-        ("noticed", (*_counts(found["repairs"]), *_counts(found["oddities"]))),
-        ("warnings", _counts(found["warnings"])),
+        ("errors", errors_in_words(found["errors"] or {})),
+        ("not plain answers", soft_in_words(found["soft"] or {})),
+        ("noticed", noticed_in_words(found)),
+        ("warnings", warnings_in_words(found["warnings"] or {})),
         ("timeline", map(_fact, found["timeline"])),
     ):
         yield from _section(title, lines)
@@ -150,18 +156,6 @@ def _batch(batch: Mapping[str, Any]) -> str:
     reason = f"  {batch['reason']}: {batch['text'] or ''}" if batch["reason"] else ""
     errors = "".join(f"  {error['code']}: {error['message']}" for error in batch["errors"][:1])
     return f"{told}{done}{reason}{errors}"
-
-
-def _errors(found: Mapping[str, Any]) -> Iterator[str]:
-    for code, seen in (found["errors"] or {}).items():
-        lines = ", ".join(map(str, seen["first_lines"]))
-        yield f"{seen['count']:>6,}  {code}: {seen['message']} (first on line {lines})"
-
-
-def _counts(counts: Mapping[str, Any] | None) -> Iterator[str]:
-    for name, count in (counts or {}).items():
-        if count:
-            yield f"{name.replace('_', ' ')}: {count}"
 
 
 def _fact(fact: Mapping[str, Any]) -> str:

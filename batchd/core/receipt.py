@@ -230,10 +230,10 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
         ("batches", _batches_in_words(receipt)),
     ]
     text = [f"{name:<10}{value}" for name, value in rows if value]
-    text += _section("errors", _errors_in_words(receipt["errors"]))
-    text += _section("not plain answers", _soft_in_words(receipt["soft"]))
-    text += _section("noticed", _noticed_in_words(receipt))
-    text += _section("warnings", _warnings_in_words(receipt["warnings"] or {}))
+    text += _section("errors", errors_in_words(receipt["errors"]))
+    text += _section("not plain answers", soft_in_words(receipt["soft"]))
+    text += _section("noticed", noticed_in_words(receipt))
+    text += _section("warnings", warnings_in_words(receipt["warnings"] or {}))
     text += _section("batches", [_batch_in_words(batch) for batch in receipt["batches"]])
     text += _section("files", [_file_in_words(file) for file in receipt["files"]])
     return "\n".join(text) + "\n"
@@ -245,7 +245,7 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 _WHY = {
     CancelWhy.ASKED: "somebody asked for it",
-    CancelWhy.DEADLINE: "it was older than jobs.deadline_hours",
+    CancelWhy.DEADLINE: "its time was over",
     CancelWhy.UNUSABLE_MODEL: "its model answers no batch requests",
 }
 
@@ -286,7 +286,8 @@ def _batches_in_words(receipt: Mapping[str, Any]) -> str:
     return f"{len(receipt['batches'])} in {rounds} round{'s' if rounds != 1 else ''}"
 
 
-def _errors_in_words(errors: Mapping[str, Any]) -> list[str]:
+def errors_in_words(errors: Mapping[str, Any]) -> list[str]:
+    """Failures by code: how many, an example of what was said, and where the first ones are."""
     return [
         f"{seen['count']:>6,}  {printable(code)}: {printable(seen['message'])} (first on line"
         f" {', '.join(map(str, seen['first_lines']))})"
@@ -302,7 +303,8 @@ _SOFT = {
 }
 
 
-def _soft_in_words(soft: Mapping[str, int]) -> list[str]:
+def soft_in_words(soft: Mapping[str, int]) -> list[str]:
+    """Answers that came and are not plain ones."""
     return [f"{number:>6,}  {kind}: {_SOFT[Soft(kind)]}" for kind, number in soft.items()]
 
 
@@ -312,17 +314,19 @@ _ODDITIES = {
     "unreadable_lines": "lines from the provider that are no answer",
     "missing_answers": "times that a request was in no file of its batch",
     "lost_answers": "requests whose answers the provider no longer has",
+    "unusable_model": "requests to a model that answers none in batches",
 }
 
 
-def _noticed_in_words(receipt: Mapping[str, Any]) -> list[str]:
+def noticed_in_words(receipt: Mapping[str, Any]) -> list[str]:
+    """What was mended in the file, and what was odd about the answers."""
     noticed = {**(receipt["repairs"] or {}), **(receipt["oddities"] or {})}
     words = {name: _ODDITIES.get(name, name.replace("_", " ")) for name in noticed}
     return [f"{words[name]}: {value}" for name, value in noticed.items() if value]
 
 
-def _warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
-    """A ledger of another version may know other codes."""
+def warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
+    """What the check warned of. A ledger of another version may know other codes."""
     known = [(code, seen) for code, seen in warnings.items() if code in CAUTIONS]
     return [
         f"{seen['total']:>6,}  {CAUTIONS[code].message} (first on line"

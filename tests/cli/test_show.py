@@ -110,6 +110,21 @@ async def test_failures_are_shown_by_code_as_the_receipt_has_them(shell, tmp_pat
     assert "(first on line 2)" in out
 
 
+async def test_the_rest_is_told_in_the_words_of_the_receipt(shell, tmp_path):
+    root = tmp_path / "root"
+    async with open_services(root) as services:
+        services.remote.drop("r-2")  # type: ignore[attr-defined]  # the fake one
+        drop(root, "a.jsonl", requests(3))
+        await live(services, deliveries=1)
+        job = str(await services.ledger.last_job())
+    receipt = next((root / "outbox").glob("*/RECEIPT.txt")).read_text().splitlines()
+
+    out = shell("show", job)[1].splitlines()
+
+    for title in ("noticed:", "warnings:"):
+        assert receipt[receipt.index(title) + 1] == out[out.index(title) + 1]
+
+
 async def test_jobs_lists_the_youngest_first_and_only_what_is_asked_for(shell, tmp_path):
     jobs = await some_jobs(tmp_path / "root")
 

@@ -9,6 +9,7 @@ from batchd.core.model import BatchStatus, CancelWhy, Counts, JobState, ShardSta
 from batchd.core.receipt import Account, DeliveredFile, receipt, receipt_as_text, rfc3339
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job, Shard
+from batchd.core.unusable import ODDITY as UNUSABLE
 from batchd.core.usage import ModelUsage, Usage
 
 JOB = Job(
@@ -152,10 +153,11 @@ def test_answers_that_are_not_plain_ones_are_counted_whether_they_failed_or_not(
 
 
 def test_what_was_odd_is_told_in_words():
-    odd = replace(SHARD, oddities={"unknown_ids": 2, "something_new": 1})
+    odd = replace(SHARD, oddities={"unknown_ids": 2, "something_new": 1, UNUSABLE: 3})
     text = receipt_as_text(receipt_of(account(None), odd))
     assert "answers to a custom_id that was not asked: 2" in text
     assert "something new: 1" in text
+    assert "requests to a model that answers none in batches: 3" in text
 
 
 def test_a_batch_that_did_not_answer_everything_says_so():

@@ -45,6 +45,7 @@ class Box:
             text=True,
             check=False,
             timeout=120,
+            start_new_session=True,  # a slip such as `kill 0` in there must not reach us
         )
         return ran.returncode, ran.stdout
 

@@ -91,8 +91,10 @@ down)
     pid=$(cat "$folder/pid")
     kill -9 "$pid" 2>/dev/null || true # all that lives in its namespace goes with it
     while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
-    for _ in $(seq 100); do
-        find "$(cat "$folder/cgroup")" -depth -type d -exec rmdir {} \; 2>/dev/null && break
+    group=$(cat "$folder/cgroup")
+    for _ in $(seq 100); do # the kernel takes a while to let the dead go
+        [ -d "$group" ] || break
+        find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || true
         sleep 0.05
     done
     rmdir "$folder/mnt" 2>/dev/null || true

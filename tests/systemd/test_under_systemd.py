@@ -90,6 +90,10 @@ def logged(machine: Box, event: str, *, pid: int) -> list[dict[str, Any]]:
     return machine.journal("-u", UNIT, f"_PID={pid}", f"BATCHD_EVENT={event}")
 
 
+def is_failed(machine: Box) -> bool:
+    return machine.show(UNIT, "ActiveState") == "failed"
+
+
 def is_ready_again(machine: Box, before: int) -> bool:
     return pid_of(machine) not in (0, before) and machine.show(UNIT, "ActiveState") == "active"
 
@@ -268,7 +272,7 @@ def test_a_missing_key_stops_it_for_good_and_says_what_is_missing(service):
     key = "/etc/batchd/credentials/openai-api-key"
     service.run("mv", key, f"{key}.gone")
     service.try_to("systemctl", "restart", "batchd")
-    service.wait(lambda: service.show(UNIT, "ActiveState") == "failed", what="a failed unit")
+    service.wait(lambda: is_failed(service), what="a failed unit")
     assert service.show(UNIT, "ExecMainStatus") == "243"
     restarts = service.show(UNIT, "NRestarts")
     service.run("sleep", "1")
@@ -276,6 +280,51 @@ def test_a_missing_key_stops_it_for_good_and_says_what_is_missing(service):
     service.run("mv", f"{key}.gone", key)
     service.run("systemctl", "reset-failed", "batchd")
     service.run("systemctl", "start", "batchd")
+
+
+def test_a_wrong_configuration_is_no_loop_and_a_crash_every_moment_ends(service):
+    """F94: 78 is not started again; whoever crashes five times in ten minutes stays down."""
+    config = "/etc/batchd/batchd.toml"
+    service.run("cp", config, "/etc/batchd/kept")
+    service.write(config, "[batches]\nmax_opne = 3\n")
+    service.try_to("systemctl", "restart", "batchd")
+    service.wait(lambda: is_failed(service), what="a failed unit")
+    assert service.show(UNIT, "ExecMainStatus") == "78"
+    assert service.show(UNIT, "NRestarts") == "0"
+    said = [str(entry["MESSAGE"]) for entry in service.journal("-u", UNIT)]
+    assert any("line 2: there is no setting batches.max_opne; did you mean" in one for one in said)
+
+    service.run("cp", "/etc/batchd/kept", config)
+    service.run("systemctl", "reset-failed", "batchd")
+    service.run("systemctl", "start", "batchd")
+    kills = 0
+    while (before := pid_of(service)) and kills < 10:
+        service.run("kill", "-KILL", str(before))
+        kills += 1
+        is_over = lambda b=before: is_ready_again(service, b) or is_failed(service)
+        service.wait(is_over, what="another process, or none any more")
+    assert kills == 5
+    said = [str(entry["MESSAGE"]) for entry in service.journal("-u", UNIT)]
+    assert any("Start request repeated too quickly" in message for message in said)
+    service.run("systemctl", "reset-failed", "batchd")
+    service.run("systemctl", "start", "batchd")
+
+
+def test_it_works_with_the_dropins_that_close_it_further(service):
+    said = service.run(
+        BATCHD, "service", "install", "--with", "60-root-directory", "--with", "70-egress-proxy"
+    )
+    assert "up to date" in said
+    service.run("systemctl", "daemon-reload")
+    service.run("systemctl", "restart", "batchd")
+    inside = ["nsenter", "-t", str(pid_of(service)), "--mount", "--root", "ls"]
+    assert "No such file" in service.try_to(*inside, "/srv")[1]
+    assert "IPAddressDeny=any" in service.run("systemctl", "cat", UNIT)
+    drop(service, "closed")
+    result(service, "closed")
+    service.run("sh", "-c", f"rm /etc/systemd/system/{UNIT}.d/[67]*.conf")
+    service.run("systemctl", "daemon-reload")
+    service.run("systemctl", "restart", "batchd")
 
 
 def test_another_instance_has_a_root_and_a_key_of_its_own(service):

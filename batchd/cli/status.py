@@ -9,7 +9,6 @@ import time
 
 import click
 
-from batchd.cli.asking import folders_of
 from batchd.cli.options import reads_settings
 from batchd.cli.screen import LABEL, LINES, Line, screen
 from batchd.configuration import Loaded
@@ -31,7 +30,7 @@ def status(loaded: Loaded, watch: bool, as_json: bool) -> None:
 
     It fits 24 lines, and ends with what is not well and the command that mends it.
     """
-    folders = folders_of(loaded)
+    folders = Folders(loaded.settings.folders.root.resolve())
     if watch and not as_json and not sys.stdout.isatty():
         raise click.UsageError("--watch draws on a terminal; elsewhere: --watch --json")
     with contextlib.suppress(KeyboardInterrupt) if watch else contextlib.nullcontext():

@@ -13,8 +13,10 @@ SELECT * FROM jobs WHERE name = :name ORDER BY id DESC LIMIT :most;
 SELECT * FROM jobs WHERE id > :job AND sha256 = :sha256 ORDER BY id LIMIT :most;
 
 -- name: unfinished_jobs
--- Jobs on their way, oldest first.
-SELECT * FROM jobs WHERE state <> 'delivered' ORDER BY id;
+-- Jobs on their way, oldest first: every state but the last, for "not delivered" would read all jobs
+-- that there ever were.
+SELECT * FROM jobs
+ WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing') ORDER BY id;
 
 -- name: live_shards
 -- Shards on their way, in the order they were planned.

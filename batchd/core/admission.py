@@ -10,12 +10,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from batchd.core.events import RoomLearned
 from batchd.core.model import BatchError, ShardState
 from batchd.core.reasons import ReasonCode
 from batchd.core.subjects import Shard
 from batchd.core.verdicts import NO_ROOM_CODE, room_told
+
+if TYPE_CHECKING:
+    from batchd.core.events import RoomLearned
 
 EMBEDDINGS = "/v1/embeddings"
 HOUR = 3600.0
@@ -150,6 +153,8 @@ def admit(
 
 def learned_from(model: str, errors: Sequence[BatchError]) -> tuple[RoomLearned, ...]:
     """Return the queue limit that a refusal for room names, as an event; () where it names none."""
+    from batchd.core.events import RoomLearned  # late: `batchd status` must start fast
+
     told = room_told([error for error in errors if error.code == NO_ROOM_CODE])
     return () if told is None else (RoomLearned(model=model, tokens=told),)
 

@@ -49,6 +49,13 @@ def test_a_second_file_of_the_same_name_gets_a_number_and_the_first_stays(folder
     assert [(folders.inbox / name).read_bytes() for name in names] == [b"1", b"2", b"3"]
 
 
+def test_a_number_leaves_the_ending_as_it_is(folders, tmp_path):
+    source = tmp_path / "a.jsonl.gz"
+    source.write_bytes(b"x")
+
+    assert [drop(source, folders).name for _ in "12"] == ["a.jsonl.gz", "a-2.jsonl.gz"]
+
+
 def test_it_can_have_another_name(folders, tmp_path):
     source = tmp_path / "retry.jsonl"
     source.write_bytes(b"x")

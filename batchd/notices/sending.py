@@ -46,15 +46,16 @@ class Sender:
         """Give one, and log what came of it."""
         began = self._services.clock.monotonic()
         outcome = await self._sent(notice)
-        (log.info if outcome.is_given else log.warning)(
-            "notice.sent" if outcome.is_given else "notice.failed",
-            job=notice.job or None,
-            kind=notice.kind,
-            reason=notice.reason or None,
-            text=outcome.text,
-            output=outcome.output or None,
-            seconds=round(self._services.clock.monotonic() - began, 3),
-        )
+        told = {
+            "job": notice.job or None,
+            "reason": notice.reason or None,
+            "output": outcome.output or None,
+            "seconds": round(self._services.clock.monotonic() - began, 3),
+        }
+        if outcome.is_given:
+            log.info("notice.sent", kind=notice.kind, text=outcome.text, **told)
+        else:
+            log.warning("notice.failed", kind=notice.kind, text=outcome.text, **told)
         return outcome
 
     async def _sent(self, notice: Notice) -> Outcome:

@@ -123,7 +123,12 @@ def _reloading(services: Services, manager: Manager, configuration: Configuratio
         services.settling.be_patient(patience_of(settings.inbox, is_far=is_far))
         configuration.hand_on(settings)
 
-    return Reloading(services, manager, configuration.read, hand_on)
+    def read() -> Settings:
+        settings = configuration.read()
+        _must_know_secrets(settings)
+        return settings
+
+    return Reloading(services, manager, read, hand_on)
 
 
 def _must_know_secrets(settings: Settings) -> None:

@@ -72,6 +72,14 @@ LIVE = frozenset(
         "logging.level",
         "logging.max_bytes",
         "logging.keep_files",
+        "notify.on_complete",
+        "notify.on_reject",
+        "notify.on_problem",
+        "notify.timeout_seconds",
+        "notify.retry_seconds",
+        "notify.webhook_secret_file",
+        "notify.heartbeat_url",
+        "notify.heartbeat_seconds",
     }
 )
 

@@ -94,6 +94,17 @@ def test_a_broken_configuration_is_refused_with_its_line_and_the_old_one_goes_on
     assert manager.said("READY", pid=daemon.pid) == ["1", "1"]
 
 
+def test_a_secret_that_is_missing_is_refused_before_anybody_needs_it(processes, config, tmp_path):
+    root, secret = tmp_path / "root", tmp_path / "secret"
+    processes.daemon(root, processes.sandbox())
+    config.write_text(f'[notify]\nwebhook_secret_file = "{secret}"\n')
+    code, _, err = ask(config, root)
+    assert code == Exit.CONFIGURATION
+    assert str(secret) in err
+    secret.write_text("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\n")
+    assert ask(config, root)[:2] == (Exit.OK, "changed: notify.webhook_secret_file\n")
+
+
 def test_the_log_level_changes_while_it_runs(processes, config, tmp_path):
     root, sandbox = tmp_path / "root", processes.sandbox()
     daemon = processes.daemon(root, sandbox)

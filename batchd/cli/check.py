@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from batchd.cli.exits import Exit
+from batchd.cli.exits import Exit, complain
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
-from batchd.control.checking import CUT_BY, SCHEMA, Checked, Fate, as_dict
+from batchd.control.checking import CUT_BY, SCHEMA, Checked, Fate, Holds, alone, as_dict, as_known
 from batchd.control.checking import check as look_at
+from batchd.control.ledger import reading
+from batchd.core.errors import ConfigError
 from batchd.core.names import printable
 from batchd.core.problems import CAUTIONS, Problem
 from batchd.core.usage import Charge
@@ -21,6 +24,7 @@ from batchd.meters.prices import Prices
 from batchd.meters.tokens import counter
 from batchd.settings import Settings
 from batchd.spool.examining import Examined
+from batchd.spool.folders import Folders
 
 _LABEL = 12
 _INDENT = "  " + " " * _LABEL
@@ -47,13 +51,14 @@ def check(loaded: Loaded, files: tuple[Path, ...], as_json: bool) -> int:
     """Say what would become of files: batches, tokens, cost, and every mistake.
 
     Every line is read by the rules that the daemon has, wherever the file lies, and nothing is
-    sent. Exits 1 when a file would be rejected, 4 when one is not there.
+    sent. Each file is held against the budget by itself, with what is spent already. Exits 1 when a file would be rejected, 4 when one is not there.
     """
-    settings, prices = loaded.settings, Prices(loaded.settings.prices)
+    settings, holds = _as_known(loaded.settings)
+    prices = Prices(settings.prices)
     count = counter(settings.batches.count_tokens)
     results = []
     for file in files:
-        results.append(look_at(file, settings, prices=prices, count=count))
+        results.append(look_at(file, settings, prices=prices, count=count, holds=holds))
         if not as_json:
             _show(results, settings)
     if as_json:
@@ -61,6 +66,16 @@ def check(loaded: Loaded, files: tuple[Path, ...], as_json: bool) -> int:
         click.echo(json.dumps({"schema": SCHEMA, "prices": prices.source, "files": files_as_dicts}))
     fates = {checked.fate for checked in results}
     return next((code for fate, code in _WORST if fate in fates), Exit.OK)
+
+
+def _as_known(settings: Settings) -> tuple[Settings, Holds]:
+    """Ask the ledger, where there is one that this user may read. It is not needed."""
+    try:
+        with reading(Folders(settings.folders.root.resolve()).database) as reader:
+            return as_known(settings, reader, now=time.time())
+    except (ConfigError, OSError) as error:
+        complain(f"what is spent already is not counted: {error}")
+        return settings, alone
 
 
 def _show(results: Sequence[Checked], settings: Settings) -> None:

@@ -1,17 +1,23 @@
 """What would become of a file that is dropped: by the same reading as the daemon's, and no more.
 
-Needs no daemon, no key, no ledger and no network.
+Needs no daemon, no key and no network; nor a ledger, though one tells what is spent already, and
+how large a batch the provider takes.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from batchd.control.ledger import Reader
+from batchd.core.admission import LEARNED_FOR
+from batchd.core.budget import Hold, Limits, Spending, behind, why_held
 from batchd.core.contents import Count
 from batchd.core.rendering import problems_as_dict
 from batchd.core.sharding import ShardPlan
@@ -33,6 +39,31 @@ CUT_BY = {
     "inputs": "batches.max_inputs",
     "output_bytes": "batches.max_output_bytes",
 }
+
+
+#: Holds what a file is expected to cost against limits: None where it may be sent.
+Holds = Callable[[float | None, Limits], Hold | None]
+
+
+def alone(estimate: float | None, limits: Limits) -> Hold | None:
+    """Judge a file as if nothing were spent."""
+    return why_held(estimate, Spending(), limits)
+
+
+def as_known(settings: Settings, reader: Reader, *, now: float) -> tuple[Settings, Holds]:
+    """Return what the daemon would go by: the queues that the provider named, and what is spent."""
+    if not reader.keeps_sums():
+        return settings, alone  # an older daemon's, which knew neither
+    rooms = dict(settings.batches.enqueued_tokens)
+    for model, told in reader.rooms_learned(since=now - LEARNED_FOR).items():
+        rooms[model] = min(told, rooms.get(model, told))
+    batches = msgspec.structs.replace(settings.batches, enqueued_tokens=rooms)
+    spending, waiting = reader.spending(now), reader.waiting_for_money()
+
+    def holds(estimate: float | None, limits: Limits) -> Hold | None:
+        return why_held(estimate, behind(waiting, spending, limits, now=now), limits)
+
+    return msgspec.structs.replace(settings, batches=batches), holds
 
 
 class Fate(StrEnum):
@@ -87,7 +118,14 @@ class Checked:
         return sum(kind.output_tokens for kind in self.kinds)
 
 
-def check(path: Path, settings: Settings, *, prices: Prices, count: Count | None) -> Checked:
+def check(
+    path: Path,
+    settings: Settings,
+    *,
+    prices: Prices,
+    count: Count | None,
+    holds: Holds = alone,
+) -> Checked:
     """Read one file as the daemon would, wherever it lies."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -99,7 +137,7 @@ def check(path: Path, settings: Settings, *, prices: Prices, count: Count | None
         return Checked(path, Fate.UNREADABLE, trouble="a program is still writing it; try later")
     except OSError as error:
         return Checked(path, Fate.UNREADABLE, trouble=error.strerror or str(error))
-    return _judged(path, examined, settings, prices)
+    return _judged(path, examined, settings, prices, holds)
 
 
 def _examined(path: Path, settings: Settings, count: Count | None) -> Examined:
@@ -113,13 +151,16 @@ def _examined(path: Path, settings: Settings, count: Count | None) -> Examined:
     raise AssertionError
 
 
-def _judged(path: Path, examined: Examined, settings: Settings, prices: Prices) -> Checked:
+def _judged(
+    path: Path, examined: Examined, settings: Settings, prices: Prices, holds: Holds
+) -> Checked:
     kinds = tuple(_kinds(examined.shards, prices))
     left_alone = unwanted(path.name, settings.inbox.ignore)
     note = left_alone.sentence if left_alone else ""
     if examined.problems.total:
         return Checked(path, Fate.REJECTED, examined, kinds=kinds, note=note)
-    budget = tuple(_over(together(kind.cost for kind in kinds).batch, settings))
+    hold = holds(together(kind.cost for kind in kinds).batch, settings.budget.limits)
+    budget = (hold.text,) if hold else ()
     fate = Fate.HELD if budget else Fate.ACCEPTED
     return Checked(path, fate, examined, kinds=kinds, budget=budget, note=note)
 
@@ -139,16 +180,6 @@ def _kinds(shards: Sequence[ShardPlan], prices: Prices) -> Iterator[Kind]:
             output_tokens=sum(plan.output_tokens for plan in plans),
             cost=together(expected(plan, prices) for plan in plans),
         )
-
-
-def _over(cost: float | None, settings: Settings) -> Iterator[str]:
-    """What has been spent already is in the ledger; alone, a file may be over a budget as well."""
-    for name in ("per_job", "per_day", "per_month"):
-        most: float | None = getattr(settings.budget, name)
-        if most is not None and cost is None:
-            yield f"there is budget.{name} = {most:g}, and no price to hold against it"
-        elif most is not None and cost is not None and cost > most:
-            yield f"{cost:.4f} USD is more than budget.{name} = {most:g}"
 
 
 def as_dict(checked: Checked) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from batchd.core.admission import Created
-from batchd.core.budget import Spending
+from batchd.core.budget import Spending, Waiting
 from batchd.core.errors import ConfigError
 from batchd.core.model import Pause
 from batchd.core.subjects import Job, Shard
@@ -122,6 +122,10 @@ class Reader:
     def spending(self, now: float) -> Spending:
         """Return how the budget stands, as the daemon counts it."""
         return budget.spending(self._connection, at=now)
+
+    def waiting_for_money(self) -> Sequence[Waiting]:
+        """Return the jobs that only the budget holds, the oldest first."""
+        return budget.waiting(self._connection)
 
     def anatomy(self) -> dict[str, Any]:
         """Return how the ledger is made and how much is in it: no name, no word of anybody's."""

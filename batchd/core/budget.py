@@ -66,7 +66,7 @@ def why_held(estimate: float | None, spending: Spending, limits: Limits) -> Hold
         return Hold(ReasonCode.COST_UNKNOWN, text)
     told = f"it is expected to cost {money(estimate)} USD"
     if limits.per_job is not None and estimate > limits.per_job + _CROSSED:
-        text = f"{told}; a job may cost {money(limits.per_job)}"
+        text = f"{told}; a job may cost {money(limits.per_job)} (budget.per_job)"
         return Hold(ReasonCode.OVER_BUDGET, text)
     for limit, spent, when in _periods(spending, limits):
         if estimate + spent + spending.kept_free > limit + _CROSSED:
@@ -78,9 +78,11 @@ def why_held(estimate: float | None, spending: Spending, limits: Limits) -> Hold
 
 def _periods(spending: Spending, limits: Limits) -> Iterable[tuple[float, float, str]]:
     if limits.per_month is not None:
-        yield limits.per_month, spending.month + spending.under_way, "this month"
+        spent = spending.month + spending.under_way
+        yield limits.per_month, spent, "this month (budget.per_month)"
     if limits.per_day is not None:
-        yield limits.per_day, spending.today + spending.under_way, "today"
+        spent = spending.today + spending.under_way
+        yield limits.per_day, spent, "today (budget.per_day)"
 
 
 def fitting(

@@ -220,7 +220,7 @@ TOLD: Mapping[ReasonCode, Told] = {
     _C.PUBLISHING: Told(_CLAIMED, "outbox/{folder} is complete, and about to appear"),
 
     _C.HELD: Told(_HELD, "it is held ({text}); batchd release {job} lets it go on"),
-    _C.OVER_BUDGET: Told(_HELD, "{text}; batchd release {job} sends it all the same", "budget.per_job"),
+    _C.OVER_BUDGET: Told(_HELD, "{text}; batchd release {job} sends it all the same"),
     _C.COST_UNKNOWN: Told(_HELD, "{text}; give the price, or batchd release {job} sends it all the"
         " same", "prices.input"),
     _C.STUCK: Told(_HELD, "batch {batch} is {status} for {open_seconds}, far longer than is usual; it"

@@ -175,7 +175,7 @@ def test_what_the_budget_holds_is_released_and_paid_for(
     daemon = processes.daemon(root, sandbox, budget__per_job=0.0001)
     drop(root, "dear.jsonl", requests(3, prefix="dear"))
     held = processes.wait_for_event(daemon, "job.held", reason="over-budget")
-    assert held["text"].endswith(" USD; a job may cost 0.0001")
+    assert held["text"].endswith(" USD; a job may cost 0.0001 (budget.per_job)")
     assert held["text"] in shell("why", str(held["job"]))[1]
     assert sandbox.ledger()["batches"] == []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ import pytest
 
 from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
+from batchd.core.events import RoomLearned
 from batchd.core.problems import MAX_LISTED
 from batchd.core.words import size
 from batchd.meters.tokens import LIBRARIES
-from tests.houses import drop, request, requests
+from tests.fakes.clock import FakeClock
+from tests.houses import drop, open_services, request, requests, turn
 
 needs_one = pytest.mark.skipif(
     not any(map(find_spec, LIBRARIES)),
@@ -142,7 +146,7 @@ def test_what_stands_against_the_budget_is_told(check, tmp_path, name):
     code, out, _ = check(path, "--set", f"budget.{name}=0.01")
     assert code == Exit.OK
     assert "would be held by the budget" in out
-    assert f"budget.{name} = 0.01; held until batchd release JOB" in out
+    assert f"(budget.{name}); held until batchd release JOB" in out
     assert "held" not in check(path, "--set", f"budget.{name}=1")[1]
 
 
@@ -151,7 +155,34 @@ def test_an_unknown_price_is_unknown_and_a_budget_holds_it(check, tmp_path):
     assert "cost        unknown" in check(path)[1]
     assert json.loads(check(path, "--json")[1])["files"][0]["cost"] is None
     _, out, _ = check(path, "--set", "budget.per_job=5")
-    assert "no price to hold against it" in out
+    assert "there is a budget, and the price of its model is not known" in out
+
+
+async def test_what_is_spent_already_counts_and_so_does_the_queue_that_was_named(check, tmp_path):
+    path = written(tmp_path, [limited(f"r{n}", most=1000) for n in range(100)])
+    budget = ("--set", "budget.per_day=0.05")
+    assert "would be accepted" in check(path, *budget)[1]
+    async with open_services(tmp_path, clock=FakeClock(time.time())) as services:
+        services.remote.batch_seconds = 1e6  # type: ignore[attr-defined]  # the fake one
+        drop(tmp_path, "earlier.jsonl", [limited(f"s{n}", most=1000) for n in range(100)])
+        for _ in range(10):
+            services.clock.advance(1.0)  # type: ignore[attr-defined]  # likewise
+            await turn(services)
+        learned = RoomLearned(model="gpt-4o-mini", tokens=1000)
+        await services.ledger.record(learned, at=services.clock.now())
+    _, out, _ = check(path, *budget)
+    assert "would be held by the budget" in out
+    assert re.search(r"0\.03\d+ of 0\.0500 are spent or under way today", out)
+    assert "by batches.enqueued_tokens" in out
+
+
+def test_a_ledger_that_cannot_be_read_is_said_and_no_obstacle(check, tmp_path):
+    path = written(tmp_path, [limited("a")])
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "batchd.db").write_bytes(b"no ledger at all, not even nearly" * 100)
+    code, out, err = check(path)
+    assert (code, "would be accepted" in out) == (Exit.OK, True)
+    assert "what is spent already is not counted" in err
 
 
 def test_an_own_price_tells_no_saving(check, tmp_path):

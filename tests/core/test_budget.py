@@ -29,23 +29,33 @@ def test_what_fits_is_not_held():
 @pytest.mark.parametrize(
     ("estimate", "spending", "text"),
     [
-        (20.01, Spending(), "it is expected to cost 20.01 USD; a job may cost 20.00"),
+        (
+            20.01,
+            Spending(),
+            "it is expected to cost 20.01 USD; a job may cost 20.00 (budget.per_job)",
+        ),
         (
             12.4,
             Spending(today=30.0, month=30.0, under_way=8.1),
-            "it is expected to cost 12.40 USD; 38.10 of 50.00 are spent or under way today",
+            (
+                "it is expected to cost 12.40 USD; 38.10 of 50.00 are spent or under way today"
+                " (budget.per_day)"
+            ),
         ),
         (
             0.01,
             Spending(today=0.0, month=499.995),
-            "it is expected to cost 0.0100 USD; 500.00 of 500.00 are spent or under way this month",
+            (
+                "it is expected to cost 0.0100 USD; 500.00 of 500.00 are spent or under way this"
+                " month (budget.per_month)"
+            ),
         ),
         (
             12.4,
             Spending(kept_free=40.0),
             (
-                "it is expected to cost 12.40 USD; 0.00 of 50.00 are spent or under way today,"
-                " 40.00 more are for jobs that wait longer"
+                "it is expected to cost 12.40 USD; 0.00 of 50.00 are spent or under way today"
+                " (budget.per_day), 40.00 more are for jobs that wait longer"
             ),
         ),
     ],

@@ -53,7 +53,10 @@ async def test_a_job_that_would_cost_too_much_is_held_and_released_for_good(tmp_
         await live(services, deliveries=1)
         job = (await held_jobs(services))["dear"]
         assert job.hold == "over-budget"
-        assert job.hold_text == "it is expected to cost 12.00 USD; a job may cost 10.00"
+        assert (
+            job.hold_text
+            == "it is expected to cost 12.00 USD; a job may cost 10.00 (budget.per_job)"
+        )
         assert set(services.remote.executions) == {"c-1"}
         services.clock.advance(40 * DAY)
         await some_turns(services)

@@ -1,5 +1,6 @@
 """File, environment and `--set` become settings; what is wrong is said with its place."""
 
+import json
 import os
 from pathlib import Path
 
@@ -216,6 +217,16 @@ def test_a_wrong_line_is_named_with_what_to_write_instead(tmp_path, line, said):
         ("[openai]\nbase_url = 'localhost:1'\n", "must be an address such as"),
         ("[inbox]\ndone_suffix = '.jsonl'\n", "must be the end of a name that is not taken itself"),
         ("[inbox]\ndone_suffix = '/done'\n", "must be the end of a name"),
+        ("[notify]\non_complete = 'notify-send done'\n", 'a command in words, such as ["notify'),
+        ("[notify]\non_reject = ['https://example.com', 'x']\n", 'or ["https://..."]'),
+        ("[notify]\non_problem = ['']\n", "must be a command in words"),
+        ("[notify]\nheartbeat_url = 'hc-ping.com'\n", "must be an address such as"),
+        ("[webhooks]\nlisten = '8090'\n", 'such as "127.0.0.1:8090"'),
+        ("[webhooks]\nlisten = '127.0.0.1:80900'\n", "must be an address and a port"),
+        (
+            "[webhooks]\nlisten = '127.0.0.1:8090'\n",
+            "webhooks.listen (batchd.toml, line 2) needs webhooks.secret_file",
+        ),
         ("[inbox]\ndone_suffix = ''\n", "must be the end of a name"),
         ("[folders]\nroot = ''\n", "folders.root must be a path"),
         ("[folders]\nroot = '~no-such-user-here/x'\n", "folders.root must be a path"),
@@ -401,3 +412,17 @@ def test_a_whole_number_that_switches_something_off_may_be_zero(tmp_path):
     assert loaded.settings.folders.min_free_bytes == 0
     with pytest.raises(ConfigError, match="0 or more"):
         load(None, ["folders.min_free_bytes=-1"], {}, tmp_path)
+
+
+@pytest.mark.parametrize("words", [["/usr/bin/notify", "--done"], ["https://a.example/b?c=d"], []])
+def test_who_is_told_is_a_command_in_words_or_one_address(tmp_path, words):
+    loaded = loading(tmp_path, f"notify.on_complete={json.dumps(words)}")
+
+    assert loaded.settings.notify.on_complete == tuple(words)
+
+
+def test_an_address_to_listen_on_comes_with_a_secret(tmp_path):
+    given = ("webhooks.listen='[::1]:8090'", "webhooks.secret_file=secret")
+    webhooks = loading(tmp_path, *given).settings.webhooks
+
+    assert (webhooks.listen, webhooks.secret_file) == ("[::1]:8090", tmp_path / "secret")

@@ -80,6 +80,7 @@ LIVE = frozenset(
         "notify.webhook_secret_file",
         "notify.heartbeat_url",
         "notify.heartbeat_seconds",
+        "webhooks.secret_file",
     }
 )
 

@@ -17,6 +17,15 @@ def is_final(job: Job) -> bool:
     return job.cancelled_at is not None
 
 
+def is_heir_of(heir: Shard, other: Shard) -> bool:
+    """Whether a shard replaced this one, or one that had replaced it.
+
+    Within a round only these have rows in common; `tries` is of no use, a batch that opened has
+    none any more.
+    """
+    return other.number < heir.number and (other.round, other.rows) == (heir.round, heir.rows)
+
+
 def left_to_try(shards: Iterable[Shard], current: int) -> RowSet:
     """Return the rows that the current round leaves for the next one."""
     return _all_of(shard.again for shard in shards if shard.round == current)

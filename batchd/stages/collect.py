@@ -16,7 +16,7 @@ from batchd.core.names import shown
 from batchd.core.notes import notes_for
 from batchd.core.pacing import ROOM_TRIES_ALONE, backoff, poll_interval, room_backoff
 from batchd.core.reasons import ReasonCode
-from batchd.core.rounds import attempts_before, is_final
+from batchd.core.rounds import attempts_before, is_final, is_heir_of
 from batchd.core.subjects import Job, Shard
 from batchd.core.unusable import ODDITY as UNUSABLE
 from batchd.core.unusable import cancels_job, words
@@ -28,6 +28,7 @@ from batchd.spool.harvesting import bring_in, ids_of
 from batchd.spool.inflating import is_packed
 from batchd.spool.placing import make_folder, remove_folder
 from batchd.spool.regaining import NotTheSame, Uploaded, regain
+from batchd.stages import room
 
 log = structlog.get_logger()
 
@@ -116,9 +117,9 @@ async def _stop_the_same(shard: Shard, services: Services) -> None:
 async def _replaced(shard: Shard, services: Services) -> bool:
     """Give the members of a batch that did not even begin to a new shard, where that may help."""
     failure = judge_failed_batch(shard.errors)
-    before = sum(_replaced_by(shard, other) for other in await services.ledger.shards_of(shard.job))
+    before = sum(is_heir_of(shard, other) for other in await services.ledger.shards_of(shard.job))
     match failure:
-        case Failure.NO_ROOM if await _is_too_large(shard, before + shard.tries, services):
+        case Failure.NO_ROOM if await _is_too_large(shard, services):
             # Judged as any other: nothing ran, so all of it is planned again, in smaller shards.
             text = shard.errors[0].message
             log.warning(
@@ -156,23 +157,15 @@ async def _replaced(shard: Shard, services: Services) -> bool:
     return True
 
 
-async def _is_too_large(shard: Shard, refusals: int, services: Services) -> bool:
+async def _is_too_large(shard: Shard, services: Services) -> bool:
     """Whether a shard would not find room however long it waits."""
-    room = room_told(shard.errors)
-    if room is not None and shard.tokens > room:
+    told = room_told(shard.errors)
+    if told is not None and shard.tokens > told:
         return True
     load = await services.ledger.live_at_provider()
     # Our count is an estimate: refused again and again with nothing else in the queue says more.
-    return refusals >= ROOM_TRIES_ALONE and not load.tokens.get(shard.model)
-
-
-def _replaced_by(heir: Shard, other: Shard) -> bool:
-    """Whether a shard was replaced by this one, or by one that was.
-
-    Within a round only these have rows in common; `tries` is of no use, a batch that opened has
-    none any more.
-    """
-    return other.number < heir.number and (other.round, other.rows) == (heir.round, heir.rows)
+    is_alone = not load.tokens.get(shard.model)
+    return is_alone and await room.refusals(shard, services) >= ROOM_TRIES_ALONE
 
 
 async def _waits_for_a_file(

@@ -7,6 +7,7 @@ from batchd.core.errors import RemoteError, RemoteRefused
 from batchd.core.model import BatchError
 from batchd.core.pacing import ROOM_TRIES_ALONE, room_backoff
 from batchd.core.reasons import ReasonCode
+from batchd.core.rounds import is_heir_of
 from batchd.core.subjects import Shard
 from batchd.core.verdicts import NO_ROOM_CODE, room_told
 from batchd.runtime.services import Services
@@ -58,4 +59,16 @@ async def _never_fits(shard: Shard, told: int | None, services: Services) -> boo
     load = await services.ledger.live_at_provider()
     # Our count is an estimate: refused again and again with nothing else in the queue says more.
     is_alone = load.tokens.get(shard.model, 0) <= shard.tokens
-    return is_alone and shard.tries + 1 >= ROOM_TRIES_ALONE
+    return is_alone and await refusals(shard, services) + 1 >= ROOM_TRIES_ALONE
+
+
+async def refusals(shard: Shard, services: Services) -> int:
+    """Count how often this shard, and those it replaced, were refused for want of room.
+
+    Not its tries: an outage has many, and says nothing of the queue.
+    """
+    line = {o.id for o in await services.ledger.shards_of(shard.job) if is_heir_of(shard, o)}
+    return sum(
+        entry["shard"] in line | {shard.id} and entry["facts"].get("reason") == ReasonCode.NO_ROOM
+        for entry in await services.ledger.history_of(shard.job)
+    )

@@ -24,6 +24,7 @@ from batchd.core.names import printable, shown
 from batchd.core.reasons import Reason
 from batchd.core.receipt import rfc3339
 from batchd.core.subjects import Job
+from batchd.core.words import duration
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread
 from batchd.spool.folders import Folders
@@ -101,10 +102,14 @@ def page_of(job: Job, reason: Reason, parts: Sequence[Part], now: float) -> dict
         "state": str(job.state),
         "reason": str(reason.code),
         "text": printable(reason.sentence),
+        "since": rfc3339(job.state_at),
+        "age_seconds": round(max(now - job.claimed_at, 0.0), 1),
         "claimed": rfc3339(job.claimed_at),
         "written": rfc3339(now),
         "requests": job.requests or None,
         "round": job.round or None,
+        "completed": sum(part.shard.counts.completed for part in parts),
+        "cancel": f"batchd cancel {job.id}",
         "shards": [_shard(part) for part in parts],
     }
 
@@ -126,13 +131,15 @@ def as_text(page: Mapping[str, Any]) -> str:
     """Render STATUS.txt."""
     lines = [
         f"file      {page['file']}",
-        f"job       {page['job']}, taken {page['claimed']}",
-        f"state     {page['state']}",
+        f"job       {page['job']}, taken {page['claimed']}, {duration(page['age_seconds'])} ago",
+        f"state     {page['state']} since {page['since']}",
         f"reason    {page['reason']}: {page['text']}",
         *(_shard_in_words(shard) for shard in page["shards"]),
         "",
         f"As of {page['written']}. When it is done, a folder whose name ends in --{page['job']}",
         f"appears in outbox/. More: batchd why {page['job']}",
+        f"To deliver what there is, and no more: {page['cancel']}, or an empty file",
+        f"inbox/{page['job']}.cancel",
     ]
     return "\n".join(lines) + "\n"
 
@@ -141,7 +148,8 @@ def _shard_in_words(shard: Mapping[str, Any]) -> str:
     if shard["state"] != ShardState.OPEN:
         return f"shard     {shard['shard']}  {shard['state']}  {shard['requests']:,} requests"
     done = f"{shard['completed']:,} of {shard['requests']:,}"
-    return f"batch     {shard['batch']}  {shard['status'] or 'new'}  {done}"
+    looked = f"next look {shard['next_look']}"
+    return f"batch     {shard['batch']}  {shard['status'] or 'new'}  {done}  {looked}"
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from batchd.core.answers import Answer, Soft
+from batchd.core.headline import headline
 from batchd.core.model import CancelWhy, JobState
 from batchd.core.names import printable, shown
 from batchd.core.problems import CAUTIONS
@@ -229,7 +230,8 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
         ("saving", _saving_in_words(receipt["cost"])),
         ("batches", _batches_in_words(receipt)),
     ]
-    text = [f"{name:<10}{value}" for name, value in rows if value]
+    text = [*headline(receipt), ""]
+    text += [f"{name:<10}{value}" for name, value in rows if value]
     text += _section("errors", errors_in_words(receipt["errors"]))
     text += _section("not plain answers", soft_in_words(receipt["soft"]))
     text += _section("noticed", noticed_in_words(receipt))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import anyio
+
 from batchd.control.jobs import Room
 from batchd.control.ledger import Part
-from batchd.control.pages import Pages
+from batchd.control.pages import AT_LEAST_EVERY, Pages, keep_pages
 from batchd.runtime.services import Services
+from tests.control.speaking import until
 from tests.houses import drop, live, open_services, requests, turn
 
 
@@ -34,7 +37,12 @@ async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
         assert "reviews.jsonl" in text
         assert "at-the-provider" in text
         assert services.remote.opened[0][1] in text
+        assert f"batchd cancel {folder.name}, or an empty file" in text
+        assert " s ago" in text
         page = json.loads((folder / "status.json").read_bytes())
+        told = {"state", "since", "age_seconds", "reason", "completed", "requests", "cancel"}
+        assert told <= page.keys()
+        assert page["shards"][0].keys() >= {"batch", "status", "next_look"}
         assert page["reason"] == "at-the-provider"
         assert page["shards"][0]["requests"] == 3
 
@@ -60,3 +68,28 @@ async def test_a_page_never_gets_into_the_delivered_folder(tmp_path):
             services.clock.advance(1.0)
         (folder,) = (tmp_path / "outbox").glob("a--*")
         assert not (folder / "STATUS.txt").exists()
+
+
+async def test_a_page_is_written_anew_though_nothing_changes_within_ten_minutes(tmp_path):
+    """R34: a page that says how old a job is must not be hours old itself."""
+    assert AT_LEAST_EVERY <= 600
+    async with open_services(tmp_path) as services:
+        services.remote.batch_seconds = 100_000.0
+        drop(tmp_path, "reviews.jsonl", requests(3))
+        while not services.remote.opened:
+            await turn(services)
+            services.clock.advance(1.0)
+        page = tmp_path / "var/work" / services.remote.opened[0][0][:6] / "status.json"
+
+        def age() -> float:
+            return json.loads(page.read_bytes())["age_seconds"] if page.exists() else 0.0
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep_pages, services)
+            await until(age)
+            young, changes = age(), services.ledger.changes
+            # In one step: whoever keeps the pages looks at the clock every two seconds.
+            services.clock.advance(AT_LEAST_EVERY)
+            await until(lambda: age() >= young + AT_LEAST_EVERY - 60)
+            assert services.ledger.changes == changes
+            tasks.cancel_scope.cancel()

@@ -16,6 +16,7 @@ from tests.acceptance.processes import Daemon
 
 TITLE = "Thousands of open batches"
 _FOR_EVER = 10_000_000.0  #: seconds
+_PER_FILE = 100
 _SWEEP_SECONDS = 2.0
 _LIST = "GET /v1/batches"
 
@@ -69,19 +70,28 @@ def _idle(bench: Bench) -> float:
 def _sweeps(bench: Bench, count: int) -> Sweeps:
     """Open so many batches, start anew on them, and count over some sweeps."""
     with bench.scratch() as folder:
-        source = inputs.write(folder / "many.jsonl", count)
+        sources = _files(folder, count)
         slow: dict[str, Any] = {
             "batches__poll_min_seconds": 3600,
             "batches__poll_max_seconds": 3600,
         }
         limits = NO_LIMITS | {"batches__max_requests": 1}
         with bench.house(folder, batch_seconds=_FOR_EVER, **limits, **slow) as house:
-            house.drop(source)
+            house.drop(*sources)
             _wait_until_open(house, count)
             house.daemon.stop()
             quick: dict[str, Any] = dict.fromkeys(slow, _SWEEP_SECONDS)
             daemon = house.processes.daemon(house.root, house.sandbox, **limits, **quick)
             return _count(bench, house, daemon, count)
+
+
+def _files(folder: Path, count: int) -> list[Path]:
+    """So many requests in files of a hundred: each request becomes a batch."""
+    parts = range(0, count, _PER_FILE)
+    return [
+        inputs.write(folder / f"many{n}.jsonl", min(_PER_FILE, count - n), prefix=f"m{n}")
+        for n in parts
+    ]
 
 
 def _wait_until_open(house: House, count: int) -> None:

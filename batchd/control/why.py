@@ -207,7 +207,18 @@ class Question:
         jobs = self.reader.jobs_named(os.fsencode(place.path.name))
         if jobs and (place.parts is not None or "/" not in self.word):
             return self._of_job(jobs[0], older=jobs[1:], path=_shown(place))
+        if place.parts and (job := self._taking(os.fsencode(place.path.name))):
+            return Answer(because(ReasonCode.UNLISTED, job=job), _shown(place), job=job)
         return Answer(because(else_, **facts), _shown(place))
+
+    def _taking(self, name: bytes) -> str | None:
+        """The job that a file of this name becomes: it left the inbox a moment ago."""
+        work = Work(self.folders.work)
+        try:
+            jobs = reversed(work.jobs())  # the youngest first
+            return next((job for job in jobs if work.dropped_at(job, name).exists()), None)
+        except OSError:
+            return None  # no var/work, or not for this user: it is the daemon's
 
 
 def _shown(place: Place) -> str:

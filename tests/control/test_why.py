@@ -46,6 +46,20 @@ async def test_a_job_is_found_by_its_id_its_beginning_its_batch_and_its_files_na
             assert answer.reason.facts["batch"] == batch
 
 
+async def test_a_file_between_the_inbox_and_the_ledger_is_on_its_way(root):
+    async with open_services(root) as services:
+        job, now = await claimed(services, "a.jsonl"), services.clock.now()
+    work = root / "var" / "work"
+    shutil.copytree(work / job, work / "zzzzzz")
+    (work / "zzzzzz" / "in" / "a.jsonl").rename(work / "zzzzzz" / "in" / "b.jsonl")
+
+    answer = ask(root, f"{root}/inbox/b.jsonl", now=now)
+
+    assert (answer.reason.code, answer.job) == (ReasonCode.UNLISTED, "zzzzzz")
+    assert ask(root, f"{root}/inbox/a.jsonl", now=now).job == job
+    assert ask(root, f"{root}/inbox/c.jsonl", now=now).reason.code is ReasonCode.UNKNOWN
+
+
 async def test_a_beginning_of_several_asks_for_one_letter_more(root):
     async with open_services(root) as services:
         await open_batches(services, "a.jsonl", "b.jsonl")

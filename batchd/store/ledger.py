@@ -247,8 +247,10 @@ class _Entry:
         holds is let go by a person, who may.
         """
         job = self._row("job", job=event.job)
-        is_free = job["waived"] or job["cancelled_at"] is not None or job["state"] != "claimed"
-        if event.limits is None or is_free or self._leader(event, job):
+        is_free = job["waived"] or job["cancelled_at"] is not None
+        # The second: held while it had another's answers, which came to nothing.
+        is_held = job["state"] != "claimed" or job["hold"] is not None
+        if event.limits is None or is_free or is_held or self._leader(event, job):
             return None
         held = budget.why_held(self.connection, event.job, event.estimate, event.limits, at=self.at)
         if held is None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchd.core.events import JobReleased
-from batchd.core.model import JobState
+from batchd.core.events import JobCancelled, JobHeld, JobReleased
+from batchd.core.model import CancelWhy, JobState
 from batchd.core.subjects import Job
 from batchd.runtime.services import Services
 from batchd.stages import plan
@@ -179,3 +179,34 @@ async def test_the_next_round_of_a_job_is_its_own_and_not_held(tmp_path: Path):
 def _id(root: Path, name: str) -> str:
     job: str = read_receipt(delivered(root)[name])["job"]
     return job
+
+
+async def test_a_persons_hold_is_not_exchanged_for_the_budgets_when_the_first_is_cancelled(
+    tmp_path,
+):
+    """The budget's would go by itself; a person's word stands until a person takes it back."""
+    async with open_services(
+        tmp_path, clock=clock(), prices=DOLLAR, budget={"per_day": 10.0}
+    ) as services:
+        ledger, remote = services.ledger, services.remote
+        remote.batch_seconds = 10_000.0
+        drop(tmp_path, "first.jsonl", costing(9))
+        await some_turns(services)
+        drop(tmp_path, "same.jsonl", costing(9))
+        await some_turns(services)
+        first, same = (await ledger.unfinished())[0]
+        assert same.joined == first.id
+        now = services.clock.now()
+        held = JobHeld(job=same.id, reason="held", text="anna wants to look at it")
+        cancelled = JobCancelled(job=first.id, why=CancelWhy.ASKED, text="anna said so")
+        assert await ledger.wish(held, at=now)
+        assert await ledger.wish(cancelled, at=now)
+        await some_turns(services)
+        assert (await ledger.job(same.id)).hold == "held"
+        services.clock.advance(DAY)
+        await some_turns(services)
+        assert len(remote.opened) == 1
+        remote.batch_seconds = 10.0
+        assert await ledger.wish(JobReleased(job=same.id), at=services.clock.now())
+        await live(services, deliveries=2)
+        assert len(remote.opened) == 2

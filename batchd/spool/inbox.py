@@ -69,7 +69,8 @@ def unwanted(name: str, ignored: Sequence[str] = ()) -> Reason | None:
         for pattern in patterns:
             if fnmatch.fnmatchcase(name, pattern):
                 return because(code, pattern=pattern)
-    return because(ReasonCode.NOT_WANTED_NAME, wanted=" or ".join(f"*{e}" for e in ENDINGS))
+    *some, last = (f"*{ending}" for ending in ENDINGS)
+    return because(ReasonCode.NOT_WANTED_NAME, wanted=f"{', '.join(some)} or {last}")
 
 
 def announces(name: str, suffix: str | None, ignored: Sequence[str] = ()) -> str | None:

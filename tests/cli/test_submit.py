@@ -62,7 +62,10 @@ def test_what_the_inbox_would_leave_alone_is_refused_and_the_rest_is_taken(shell
     assert said.code == Exit.PARTLY
     assert said.err.splitlines()[:3] == [
         "batchd: folder: only files are taken; name the files in it",
-        "batchd: a.csv: its name does not end like *.jsonl or *.ndjson; rename it, and it is taken",
+        (
+            "batchd: a.csv: its name does not end like *.jsonl, *.ndjson, *.jsonl.gz or *.ndjson.gz;"
+            " rename it, and it is taken"
+        ),
         "batchd: nothing.jsonl: there is no such file",
     ]
     assert [path.name for path in (root / "inbox").iterdir() if path.is_file()] == ["a.jsonl"]

@@ -14,7 +14,7 @@ from batchd.core.harvest import Harvest, Tally
 from batchd.core.model import BatchStatus, CancelWhy, ShardState
 from batchd.core.names import shown
 from batchd.core.notes import notes_for
-from batchd.core.pacing import ROOM_TRIES_ALONE, backoff, poll_interval, room_backoff
+from batchd.core.pacing import backoff, poll_interval, room_backoff
 from batchd.core.reasons import ReasonCode
 from batchd.core.rounds import attempts_before, is_final, is_heir_of
 from batchd.core.subjects import Job, Shard
@@ -163,9 +163,8 @@ async def _is_too_large(shard: Shard, services: Services) -> bool:
     if told is not None and shard.tokens > told:
         return True
     load = await services.ledger.live_at_provider()
-    # Our count is an estimate: refused again and again with nothing else in the queue says more.
     is_alone = not load.tokens.get(shard.model)
-    return is_alone and await room.refusals(shard, services) >= ROOM_TRIES_ALONE
+    return is_alone and await room.is_refused_on_and_on(shard, services)
 
 
 async def _waits_for_a_file(

@@ -57,9 +57,19 @@ async def _never_fits(shard: Shard, told: int | None, services: Services) -> boo
     if told is not None and shard.tokens > told:
         return True
     load = await services.ledger.live_at_provider()
-    # Our count is an estimate: refused again and again with nothing else in the queue says more.
     is_alone = load.tokens.get(shard.model, 0) <= shard.tokens
-    return is_alone and await refusals(shard, services) + 1 >= ROOM_TRIES_ALONE
+    return is_alone and await is_refused_on_and_on(shard, services, counted=1)
+
+
+async def is_refused_on_and_on(shard: Shard, services: Services, *, counted: int = 0) -> bool:
+    """Whether a shard that is alone in the queue is to be cut, though our count says that it fits.
+
+    The count is an estimate: being refused again and again says more. A single request can't be
+    cut, and waits on: the queue may be full of what others have in the same account.
+    """
+    if shard.requests == 1:
+        return False
+    return await refusals(shard, services) + counted >= ROOM_TRIES_ALONE
 
 
 async def refusals(shard: Shard, services: Services) -> int:

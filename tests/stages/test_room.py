@@ -107,16 +107,32 @@ async def test_a_call_that_is_refused_for_room_is_no_failure_and_is_made_again(t
         assert services.remote.calls["create_batch"] == 4
 
 
+@pytest.mark.parametrize("at_once", [True, False], ids=["by the call", "by the batch"])
+async def test_one_request_waits_on_while_others_fill_the_accounts_queue(tmp_path, at_once):
+    clock = FakeClock()
+    remote = FakeRemote(clock)
+    if at_once:
+        remote.fail("create_batch", refuses(1_000_000), times=20)
+    else:
+        remote.fail_batches_with(no_room(1_000_000), times=20)
+    async with open_services(tmp_path, remote=remote, clock=clock) as services:
+        drop(tmp_path, "a.jsonl", requests(1))
+        await live(services, deliveries=1)
+        assert read_receipt(delivered(tmp_path)["a"])["requests"]["succeeded"] == 1
+        assert len(remote.uploads) == 1
+
+
 async def test_an_outage_is_not_counted_as_refusals_for_room(tmp_path):
     async with open_services(tmp_path) as services:
         remote = services.remote
         down = RemoteUnavailable("HTTP 503", may_have_happened=False, status=503)
         remote.fail("create_batch", down, times=5)
         remote.fail("create_batch", refuses(1_000_000))
-        drop(tmp_path, "a.jsonl", requests(1))
+        drop(tmp_path, "a.jsonl", requests(2))
         await live(services, deliveries=1)
-        assert read_receipt(delivered(tmp_path)["a"])["requests"]["succeeded"] == 1
-        assert len(remote.uploads) == 1
+        assert [
+            batch["requests"] for batch in read_receipt(delivered(tmp_path)["a"])["batches"]
+        ] == [2]
 
 
 async def test_nor_are_batches_that_failed_for_a_file_that_was_not_found(tmp_path):
@@ -126,9 +142,9 @@ async def test_nor_are_batches_that_failed_for_a_file_that_was_not_found(tmp_pat
     remote.fail_batches_with(unseen, times=5)
     remote.fail_batches_with(no_room(1_000_000))
     async with open_services(tmp_path, remote=remote, clock=clock) as services:
-        drop(tmp_path, "a.jsonl", requests(1))
+        drop(tmp_path, "a.jsonl", requests(2))
         await live(services, deliveries=1)
-        assert read_receipt(delivered(tmp_path)["a"])["requests"]["succeeded"] == 1
+        assert read_receipt(delivered(tmp_path)["a"])["rounds"] == 1
 
 
 async def test_a_call_that_names_a_smaller_limit_has_the_shard_cut_up(tmp_path):

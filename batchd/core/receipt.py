@@ -310,7 +310,10 @@ def soft_in_words(soft: Mapping[str, int]) -> list[str]:
     return [f"{number:>6,}  {kind}: {_SOFT[Soft(kind)]}" for kind, number in soft.items()]
 
 
-_ODDITIES = {
+_NOTICED = {
+    "bom": "a byte order mark, which was left out",
+    "crlf_lines": "lines that ended with CR and LF; LF was sent",
+    "blank_lines": "blank lines, which were left out",
     "unknown_ids": "answers to a custom_id that was not asked",
     "repeated_ids": "answers to a custom_id that had one",
     "unreadable_lines": "lines from the provider that are no answer",
@@ -323,8 +326,9 @@ _ODDITIES = {
 def noticed_in_words(receipt: Mapping[str, Any]) -> list[str]:
     """What was mended in the file, and what was odd about the answers."""
     noticed = {**(receipt["repairs"] or {}), **(receipt["oddities"] or {})}
-    words = {name: _ODDITIES.get(name, name.replace("_", " ")) for name in noticed}
-    return [f"{words[name]}: {value}" for name, value in noticed.items() if value]
+    words = {name: _NOTICED.get(name, name.replace("_", " ")) for name in noticed}
+    counts = {name: "" if n is True else f": {n:,}" for name, n in noticed.items() if n}
+    return [f"{words[name]}{count}" for name, count in counts.items()]
 
 
 def warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:

@@ -237,12 +237,13 @@ def test_a_person_can_read_it():
         "saving    0.2500 USD less than without batches",
         "batches   1 in 1 round",
         "       1  odd: no (first on line 3)",
-        "blank lines: 3",
+        "  a byte order mark, which was left out\n",
+        "blank lines, which were left out: 3",
         "batch_1  3 x m  completed",
         "1,234  results.jsonl  sha256 cd34",
     ):
         assert line in text
-    assert "crlf" not in text
+    assert "CR and LF" not in text
 
 
 def test_what_a_provider_wrote_breaks_no_line_and_steers_no_terminal():

@@ -234,8 +234,10 @@ async def test_a_batch_that_is_stuck_is_told_of_once_a_day_and_never_given_up(tm
         answer = ask(tmp_path, shard.job, now=now).reason
         assert answer.code == "stuck"
         assert f"batchd cancel {shard.job}" in answer.sentence
-        (waits,) = look_at(tmp_path, now=now).waits
-        assert (waits.code, waits.standing) == ("stuck", Standing.HELD)
+        seen = look_at(tmp_path, now=now)
+        assert [(one.code, one.standing) for one in seen.waits] == [("stuck", Standing.HELD)]
+        mended_by = {item.code: item.fix for item in seen.health}
+        assert mended_by["stuck"] == f"batchd cancel {shard.job}"
         await live_on(services)
 
 

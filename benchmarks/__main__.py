@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -25,8 +26,16 @@ from benchmarks.table import Results, Row, figure, page
 
 def main() -> int:
     given = _arguments()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # nothing is left behind
     folder = Path(tempfile.mkdtemp(prefix="batchd-bench-", dir=given.folder))
-    sizes = Sizes(small_files=given.small_files)
+    sizes = Sizes(
+        small_files=given.small_files,
+        large_shards=given.large_shards,
+        million_shards=given.million_shards,
+        opens=tuple(given.opens),
+    )
     bench = Bench(folder=folder, rounds=given.rounds, sizes=sizes)
     try:
         for name in given.rows:
@@ -40,7 +49,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median is taken")
     parser.add_argument("--rows", type=_rows, default=NAMES, help=", ".join(NAMES))
-    parser.add_argument("--small-files", type=int, default=2_000)
+    usual = Sizes()
+    parser.add_argument("--small-files", type=int, default=usual.small_files)
+    parser.add_argument("--large-shards", type=int, default=usual.large_shards, help="of 198 MB")
+    parser.add_argument("--million-shards", type=int, default=usual.million_shards)
+    parser.add_argument("--opens", type=int, nargs="+", default=usual.opens)
     parser.add_argument("--folder", help="on which file system; some rows need gigabytes")
     parser.add_argument("--into", type=Path, default=HERE, help="where RESULTS.md is written")
     return parser.parse_args()

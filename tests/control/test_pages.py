@@ -8,7 +8,7 @@ import anyio
 
 from batchd.control.jobs import Room
 from batchd.control.ledger import Part
-from batchd.control.pages import AT_LEAST_EVERY, Pages, keep_pages
+from batchd.control.pages import AT_LEAST_EVERY, Pages, keep_pages, rest_after
 from batchd.runtime.services import Services
 from tests.control.speaking import until
 from tests.houses import drop, live, open_services, requests, turn
@@ -93,3 +93,9 @@ async def test_a_page_is_written_anew_though_nothing_changes_within_ten_minutes(
             await until(lambda: age() >= young + AT_LEAST_EVERY - 60)
             assert services.ledger.changes == changes
             tasks.cancel_scope.cancel()
+
+
+def test_pages_that_take_long_are_written_less_often_but_never_too_seldom():
+    assert rest_after(0.01) == 2.0
+    assert rest_after(1.5) == 30.0
+    assert rest_after(1000.0) == AT_LEAST_EVERY

@@ -44,8 +44,11 @@ STREAMING_ENDPOINTS = (
 
 
 def accepted(prefixes: Iterable[str]) -> dict[str, str]:
-    """Return every url that a line may have, each with the form that `ENDPOINTS` has it in."""
-    return {f"{prefix}{tail}": f"{_OWN_PREFIX}{tail}" for prefix in prefixes for tail in _TAILS}
+    """Return every url that a line may have, each with the form that `ENDPOINTS` has it in.
+
+    The usual first: people are told of them in this order.
+    """
+    return {f"{prefix}{e.removeprefix(_OWN_PREFIX)}": e for prefix in prefixes for e in ENDPOINTS}
 
 
 def canonical(endpoint: str) -> str:

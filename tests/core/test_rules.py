@@ -92,6 +92,9 @@ def test_the_remedy_for_a_wrong_url_names_those_that_are_let_through():
     assert problem
     assert "/v4/chat/completions" in problem.remedy
     assert CHAT not in problem.remedy
+    usual = judged(written("/v1/chat"), ("/v1",))
+    assert usual
+    assert usual.remedy.startswith("Use one of: /v1/responses, /v1/chat/completions, ")
 
 
 @pytest.mark.parametrize("texts", [["a"] * MAX_INPUTS_PER_REQUEST, [1] * 8000, [[1]] * 2048, "a"])

@@ -65,10 +65,12 @@ SWAPS = {
     "a job is recorded as delivered before its folder appears": Swap(
         "stages/deliver.py",
         """    await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
+    await in_thread(services.work.forget_plain, job.id)
     await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
 """,
         """    await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
     await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
+    await in_thread(services.work.forget_plain, job.id)
 """,
         near="JobDelivered",
     ),

@@ -1,13 +1,18 @@
 # `make demo` and `make test` set up what they need by themselves, in .venv.
 # PYTHON=python3.13 make test   uses that Python and a folder of its own, .venv-3.13.
-# ARGS="-k configuration"       is handed to pytest, or to the daemon by `make run`.
+# ARGS="-k configuration"       is handed to pytest, or to the daemon by `make run`; ARGS="-n 0 ..."
+#                               runs the tests in one process, as a debugger wants it.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test check lint run soak bench clean
+.PHONY: help demo test check lint run soak systemd bench clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+# By whole files, so that what a file's tests share is made once. Two at least: a test of real
+# processes mostly waits. Four at most: some of them want their share of memory and disk.
+TOGETHER = -n $(shell n=$$(nproc 2>/dev/null || echo 2);   [ $$n -lt 2 ] && n=2; [ $$n -gt 4 ] && n=4; echo $$n) --dist loadfile
 
 # A Python counts when it runs (a pyenv shim may be there and fail), is new enough and has venv.
 IS_USABLE = -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
@@ -35,6 +40,7 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make check   format, lint, types, import contracts, then the tests'
 	@echo 'make soak    kill it thousands of times, for half an hour or more; figures at the end'
+	@echo 'make systemd install it under a real systemd, in namespaces of its own: root, three minutes'
 	@echo 'make bench   measure what it costs against the least that it can; writes benchmarks/RESULTS.md'
 	@echo 'make clean   remove .venv*/ and caches; never inbox/, outbox/ or var/'
 
@@ -45,7 +51,11 @@ run: $(VENV)/.batchd-run
 	@exec $(PY) -m batchd run $(ARGS)
 
 test: $(VENV)/.batchd-dev
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(TOGETHER) $(ARGS)
+
+# The installed wheel under a real systemd, booted in namespaces of its own.
+systemd: $(VENV)/.batchd-dev
+	@BATCHD_TEST_SYSTEMD=1 $(PY) -m pytest -v tests/systemd $(ARGS)
 
 # The crash matrix first: 200 rounds of each point in-process, 10 with real processes. Then ten
 # minutes of everything at once. ARGS="--files 50 --seconds 120 --kills 40 --seed 7" makes it

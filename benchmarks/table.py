@@ -68,7 +68,8 @@ _HOW = """\
 Written by `make bench`; how it is measured: [README.md](README.md). A figure is the median of the
 rounds, a ratio the median of the rounds' ratios: what it is divided by ran in the same round, on the
 same machine, and the provider's stand-in is a process of its own that is never counted. MB are 10^6
-bytes."""
+bytes. Where the load average is above the number of cores, the machine was shared with other work:
+seconds of wall time are longer then, and some of CPU; ratios are what counts."""
 _HEAD = ("what", "bar", "measured", "against", "ratio", "")
 _WORDS = {True: "held", False: "**missed**", None: ""}
 

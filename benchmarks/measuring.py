@@ -49,7 +49,8 @@ def run(command: Sequence[str], *, environment: Mapping[str, str], cwd: Path) ->
     popen.returncode = os.waitstatus_to_exitcode(status)
     text = said.read_text(encoding="utf-8", errors="replace")
     if popen.returncode:
-        raise Failed(f"{Path(command[0]).name} ended with {popen.returncode}: {text[-300:]}")
+        last = (text.strip().splitlines() or ["it said nothing"])[-1]
+        raise Failed(f"{Path(command[0]).name} ended with {popen.returncode}: {last}")
     return Used(
         cpu=usage.ru_utime + usage.ru_stime,
         megabytes=usage.ru_maxrss * 1024 / 1e6,

@@ -40,6 +40,7 @@ class Tool:
     requirement: str
     program: str  #: in the bin/ of its environment
     arguments: Callable[[Path, str], list[str]]  #: from the input's path and the provider's address
+    also: tuple[str, ...] = ()  #: what it needs and doesn't ask for
 
     @property
     def name(self) -> str:
@@ -75,6 +76,7 @@ TOOLS = (
         "openai-batch==0.3.4",
         "python",
         lambda path, url: [*_RUN, url, *_KEYED, str(path)],
+        also=("httpx",),  # came with the SDK before 3
     ),
 )
 
@@ -194,13 +196,13 @@ def _installed(tool: Tool) -> str:
     if not stamp.exists():
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
-        _install(tool.requirement, folder / "bin" / "python")
+        _install([tool.requirement, *tool.also], folder / "bin" / "python")
         stamp.touch()
     return str(folder / "bin" / tool.program)
 
 
-def _install(requirement: str, python: Path) -> None:
-    command = [str(python), "-m", "pip", "install", "--quiet", "--retries", "0", requirement]
+def _install(requirements: list[str], python: Path) -> None:
+    command = [str(python), "-m", "pip", "install", "--quiet", "--retries", "0", *requirements]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False

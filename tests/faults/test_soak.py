@@ -40,7 +40,7 @@ def spoilt(account: Account, spoil: Spoiling, folder: Path) -> Account:
     ledger = deepcopy(account.ledger)
     shutil.copytree(account.root, folder)
     spoil(folder, ledger)
-    return Account(folder, account.desk, ledger)
+    return Account(folder, account.desk, ledger, account.cancelled)
 
 
 def nothing(_: Path, __: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,8 +45,11 @@ class Delivered:
 class Account:
     """Everything that can be looked at once all has come to rest."""
 
-    def __init__(self, root: Path, desk: Desk, ledger: dict[str, Any]) -> None:
+    def __init__(
+        self, root: Path, desk: Desk, ledger: dict[str, Any], cancelled: AbstractSet[str]
+    ) -> None:
         self.root, self.desk, self.ledger = root, desk, ledger
+        self.cancelled = cancelled  #: jobs of which a person may have said so
 
     @cached_property
     def delivered(self) -> list[Delivered]:
@@ -169,8 +173,25 @@ def _answers(account: Account) -> Iterator[str]:
             yield f"{one.folder.name}: {len(results)} results for {len(ids)} requests"
             continue
         for result, request in zip(results, content.requests, strict=True):
-            if not _is_answered(result, request, outputs):
+            if _is_answered(result, request, outputs):
+                continue
+            if not (one.receipt["cancelled"] and _is_called_off(account, one, result)):
                 yield f"{one.folder.name}: {result}"
+
+
+def _is_called_off(account: Account, one: Delivered, result: dict[str, Any]) -> bool:
+    """Not answered, and told so; what ran was a failure that would have been tried again, or lost."""
+    name = result["custom_id"]
+    executed = account.executions.get(one.job, Counter[str]())[name]
+    may_fail = weather.most_executions(name) > 1 or weather.may_be_missing(name)
+    return not result["ok"] and bool(result["error"]) and (not executed or may_fail)
+
+
+def _cancellations(account: Account) -> Iterator[str]:
+    """Only what somebody cancelled says so."""
+    for one in account.delivered:
+        if one.receipt["cancelled"] and one.job not in account.cancelled:
+            yield f"{one.folder.name}: {one.receipt['cancelled']}"
 
 
 def _is_answered(result: dict[str, Any], request: dict[str, Any], outputs: dict[str, str]) -> bool:
@@ -257,7 +278,8 @@ def _paid_together(account: Account) -> Iterator[str]:
     payers: defaultdict[str, list[str]] = defaultdict(list)
     for one in account.delivered:
         # Nobody joins a job that has no answer at all to give.
-        if not one.receipt["joined"] and one.receipt["requests"]["succeeded"]:
+        paid = not one.receipt["joined"] and one.receipt["requests"]["succeeded"]
+        if paid and not one.receipt["cancelled"]:
             payers[one.key[1]].append(one.job)
     with sqlite3.connect(f"file:{account.root}/var/batchd.db?mode=ro", uri=True) as ledger:
         for jobs in payers.values():
@@ -270,6 +292,27 @@ def _paid_together(account: Account) -> Iterator[str]:
 def _when(ledger: sqlite3.Connection, job: str, event: str) -> float:
     query = "SELECT min(id) FROM history WHERE job = ? AND event = ?"
     return float(ledger.execute(query, (job, event)).fetchone()[0])
+
+
+def _spend(account: Account) -> Iterator[str]:
+    """What was spent by day is what is on the receipts."""
+    with sqlite3.connect(f"file:{account.root}/var/batchd.db?mode=ro", uri=True) as ledger:
+        query = "SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM spend"
+        spent = ledger.execute(query).fetchone()
+    bills = [one.receipt["usage"] for one in account.delivered if not one.receipt["joined"]]
+    told = tuple(sum(b[k] for b in bills if b) for k in ("input_tokens", "output_tokens"))
+    if spent != told:
+        yield f"{spent} were spent, {told} are on the receipts"
+
+
+def _files_there(account: Account) -> Iterator[str]:
+    """What was said to be deleted at the provider is."""
+    there = {f["id"] for f in account.ledger["files"] if not f["deleted"] and not f["expired"]}
+    with sqlite3.connect(f"file:{account.root}/var/batchd.db?mode=ro", uri=True) as ledger:
+        query = "SELECT id, file_id, output_file, error_file FROM shards WHERE cleaned_at > 0"
+        for shard, *files in ledger.execute(query):
+            if left := there.intersection(files):
+                yield f"{shard} has left {left}"
 
 
 # Nobody fell over.
@@ -304,5 +347,8 @@ CHECKS: tuple[Callable[[Account], Iterator[str]], ...] = (
     _executions_of_a_job,
     _bills,
     _joins,
+    _cancellations,
+    _spend,
+    _files_there,
     _log,
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections import Counter
@@ -17,6 +19,7 @@ from typing import Any
 from tests.acceptance.processes import Daemon, Processes, processes_in
 from tests.soak import weather
 from tests.soak.accounting import Account
+from tests.soak.people import People
 from tests.soak.weather import Weather
 from tests.soak.writers import Desk, Writing, plan
 
@@ -35,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "batches__max_requests": 120,
     "retries__max_attempts": 12,  # what only passes is answered in the end, whatever the weather
     "jobs__keep_days": 0,  # tidied at once, while others may still be joining
+    "budget__per_day": 0.3,  # what a hundred files are expected to cost; people release the others
     "logging__max_bytes": 1_000_000_000,  # the whole log is looked through in the end
 }
 SHORTEST_LIFE, LONGEST_LIFE = 0.1, 3.0  # seconds after daemon.ready
@@ -116,6 +120,9 @@ class Soaking:
         self._root = folder / "root"
         (self._root / "inbox").mkdir(parents=True)
         self._desk = Desk(self._root / "inbox", SETTLE, EMPTY_GRACE)
+        until = time.monotonic() + max(size.seconds / 3, size.seconds - 60)
+        self._people = People(self._root, self._desk, size.seed, until)
+        self._deletes = size.seed % 2 == 0  # openai.delete_files, in half of all soaks
         self._kills = 0
         self._began = time.monotonic()
 
@@ -126,13 +133,15 @@ class Soaking:
         self._sandbox, self._sky = sandbox, sky
         with ThreadPoolExecutor(max_workers=200) as others:
             raining = others.submit(sky.run)
+            speaking = others.submit(self._people.run, sky.clear)
             try:
                 self._live_and_die(self._start_writers(others))
             finally:
                 sky.clear.set()
             raining.result()
+            speaking.result()
         self._come_to_rest(self._daemon())
-        self.account = Account(self._root, self._desk, sandbox.ledger())
+        self.account = Account(self._root, self._desk, sandbox.ledger(), self._people.cancelled)
 
     def figures(self) -> Figures:
         account = self.account
@@ -143,6 +152,8 @@ class Soaking:
             "folders": len(account.delivered),
             "rejected": sum(one.is_rejected for one in account.delivered),
             "joined": len(account.joined),
+            "cancelled": sum(bool(one.receipt["cancelled"]) for one in account.delivered),
+            "deletes at the provider": self._deletes,
             "batches": len(batches),
             "requests delivered": sum(
                 one.receipt["requests"]["total"] for one in account.delivered
@@ -186,7 +197,8 @@ class Soaking:
         self._desk.note("killed when it was ready" if is_ready else "killed while it started")
 
     def _daemon(self, *, may_end: bool = False) -> Daemon:
-        return self._processes.daemon(self._root, self._sandbox, may_end=may_end, **SETTINGS)
+        chosen = SETTINGS | {"openai__delete_files": str(self._deletes).lower()}
+        return self._processes.daemon(self._root, self._sandbox, may_end=may_end, **chosen)
 
     def _come_to_rest(self, daemon: Daemon) -> None:
         """Nobody is killed any more: what is on its way arrives."""
@@ -201,8 +213,19 @@ class Soaking:
 
     def _is_at_rest(self, wanted: int) -> bool:
         time.sleep(0.2)  # a look is a walk through folders
+        self._people.let_all_go()
         found = [p for p in (self._root / "outbox").iterdir() if not p.name.startswith(".")]
-        return len(found) >= wanted and not any((self._root / "var" / "work").iterdir())
+        is_tidy = not any((self._root / "var" / "work").iterdir())
+        return len(found) >= wanted and is_tidy and not (self._deletes and self._left_there())
+
+    def _left_there(self) -> int:
+        """How many shards have files at the provider that are still to be deleted."""
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self._root}/var/batchd.db?mode=ro", uri=True)
+        ) as ledger:
+            query = """SELECT count(*) FROM shards WHERE cleaned_at IS NULL
+                          AND coalesce(file_id, output_file, error_file) IS NOT NULL"""
+            return int(ledger.execute(query).fetchone()[0])
 
     def _left(self) -> str:
         parts = ("inbox", "var/work", "outbox")

@@ -37,6 +37,7 @@ class Inbox(Section, frozen=True):
     scan_seconds: float = 5.0
     empty_grace_seconds: float = 30.0
     cut_grace_seconds: float = 60.0
+    include: tuple[str, ...] = ("*.jsonl", "*.ndjson", "*.jsonl.gz", "*.ndjson.gz")
     ignore: tuple[str, ...] = ()
     done_file: str = "off"
     done_suffix: str = ".done"

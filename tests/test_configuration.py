@@ -426,3 +426,13 @@ def test_an_address_to_listen_on_comes_with_a_secret(tmp_path):
     webhooks = loading(tmp_path, *given).settings.webhooks
 
     assert (webhooks.listen, webhooks.secret_file) == ("[::1]:8090", tmp_path / "secret")
+
+
+def test_something_must_be_included_and_no_done_file(tmp_path):
+    with pytest.raises(ConfigError, match="at least one pattern"):
+        load(None, ["inbox.include=[]"], {}, tmp_path)
+    asked = ['inbox.include=["*"]', 'inbox.done_file="require"']
+    with pytest.raises(ConfigError, match="would take done files"):
+        load(None, asked, {}, tmp_path)
+    settings = load(None, ['inbox.include=["*.txt"]'], {}, tmp_path).settings
+    assert settings.inbox.include == ("*.txt",)

@@ -27,6 +27,7 @@ from batchd.control.presence import presence
 from batchd.core.errors import BatchdError
 from batchd.core.names import printable, safe_stem, shown
 from batchd.core.words import size
+from batchd.settings import Inbox
 from batchd.spool.dropping import drop
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import unwanted
@@ -56,7 +57,7 @@ def submit(loaded: Loaded, files: tuple[Path, ...], waits: bool, timeout: float 
         raise click.UsageError("--timeout is of use with --wait only")
     folders = folders_of(loaded)
     newest = newest_job(folders) if waits else ""
-    dropped, codes = _drop_all(files, folders, loaded.settings.inbox.ignore)
+    dropped, codes = _drop_all(files, folders, loaded.settings.inbox)
     if dropped and not presence(folders).is_running:
         complain("the daemon is not running; what was dropped waits in the inbox: batchd run")
     if waits and dropped:
@@ -67,13 +68,13 @@ def submit(loaded: Loaded, files: tuple[Path, ...], waits: bool, timeout: float 
 
 
 def _drop_all(
-    files: Sequence[Path], folders: Folders, ignore: Sequence[str]
+    files: Sequence[Path], folders: Folders, inbox: Inbox
 ) -> tuple[list[Path], list[Exit]]:
     """What lies in the inbox now, and a code for each that does not."""
     dropped, codes = [], []
     for file in files:
         try:
-            dropped.append(_drop(file, folders, ignore))
+            dropped.append(_drop(file, folders, inbox))
         except Unfit as unfit:
             complain(f"{printable(str(file))}: {unfit}")
             codes.append(Exit.REFUSED)
@@ -86,10 +87,10 @@ def _drop_all(
     return dropped, codes
 
 
-def _drop(file: Path, folders: Folders, ignore: Sequence[str]) -> Path:
+def _drop(file: Path, folders: Folders, inbox: Inbox) -> Path:
     if not stat.S_ISREG(file.stat().st_mode):
         raise Unfit("only files are taken; name the files in it" if file.is_dir() else "no file")
-    if left_alone := unwanted(file.name, ignore):
+    if left_alone := unwanted(file.name, inbox.ignore, inbox.include):
         raise Unfit(left_alone.sentence)
     target = drop(file, folders)
     name, stem = shown(os.fsencode(target.name)), safe_stem(os.fsencode(target.name))

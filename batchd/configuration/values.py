@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 
 from batchd.settings import Settings
-from batchd.spool.inbox import ENDINGS
+from batchd.spool.inbox import INCLUDED, is_wanted
 from batchd.spool.placing import PART
 
 CHOICES = {
@@ -128,6 +128,8 @@ def _rule(name: str, type_: Any) -> tuple[str, Convert]:
         return 'a command in words, such as ["notify-send", "done"], or ["https://..."]', _teller
     if name == "webhooks.listen":
         return 'an address and a port, such as "127.0.0.1:8090"', _listen
+    if name == "inbox.include":
+        return 'a list of at least one pattern, such as ["*.jsonl"]', lambda v: _texts(v) or None
     if name == "inbox.done_suffix":
         return 'the end of a name that is not taken itself, such as ".done"', _suffix
     if name == "openai.completion_window":
@@ -180,11 +182,14 @@ def _text_or_empty(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+_ENDINGS = tuple(pattern.removeprefix("*") for pattern in INCLUDED)
+
+
 def _suffix(value: Any) -> str | None:
     # One that ends like a dropped file would itself be taken, and wait for a done file of its own;
     # .part is how batchd's own unfinished files end.
     is_name = bool(_text(value)) and not set("/\0") & set(value)
-    return value if is_name and not value.lower().endswith((*ENDINGS, PART)) else None
+    return value if is_name and not value.lower().endswith((*_ENDINGS, PART)) else None
 
 
 def _path(value: Any) -> Path | None:
@@ -256,7 +261,20 @@ def _entry(name: str, given: Given) -> dict[str, Any]:
 
 def unfitting(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
     """Values that are each fine and do not go together."""
-    return [*_polls(values, origins), *_prices(values, origins), *_webhooks(values, origins)]
+    checks = (_polls, _prices, _webhooks, _done_files)
+    return [sentence for one in checks for sentence in one(values, origins)]
+
+
+def _done_files(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:
+    """A done file that is wanted itself would wait for a done file of its own."""
+    suffix, include = str(values["inbox.done_suffix"]), values["inbox.include"]
+    if values["inbox.done_file"] != "require" or not isinstance(include, tuple):
+        return []
+    if is_wanted(f"a.jsonl{suffix}", (), include):
+        where = origins.get("inbox.include", "the default")
+        remedy = "say less there, or another inbox.done_suffix"
+        return [f'inbox.include ({where}) would take done files ("{suffix}"): {remedy}']
+    return []
 
 
 def _webhooks(values: Mapping[str, object], origins: Mapping[str, str]) -> list[str]:

@@ -155,7 +155,7 @@ def _judged(
     path: Path, examined: Examined, settings: Settings, prices: Prices, holds: Holds
 ) -> Checked:
     kinds = tuple(_kinds(examined.shards, prices))
-    left_alone = unwanted(path.name, settings.inbox.ignore)
+    left_alone = unwanted(path.name, settings.inbox.ignore, settings.inbox.include)
     note = left_alone.sentence if left_alone else ""
     if examined.problems.total:
         return Checked(path, Fate.REJECTED, examined, kinds=kinds, note=note)

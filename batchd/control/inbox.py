@@ -84,12 +84,12 @@ def entries(inbox: Path) -> Iterator[Entry]:
 
 def reason_of(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Reason:
     """Judge one thing in the inbox: by its kind and name, else by what the daemon saw of it."""
-    by_name = unwanted(entry.name, inbox.ignore)
+    by_name = unwanted(entry.name, inbox.ignore, inbox.include)
     if by_name is not None and by_name.code is ReasonCode.HIDDEN:
         return by_name
     if entry.kind is not Kind.FILE:
         return because(_NOT_TAKEN[entry.kind])
-    if spoken_of := announces(entry.name, inbox.announced_by, inbox.ignore):
+    if spoken_of := announces(entry.name, inbox.announced_by, inbox.ignore, inbox.include):
         return because(ReasonCode.DONE_FILE, name=shown(os.fsencode(spoken_of)))
     if by_name is not None and not (job_to_cancel(entry.name) and not entry.size):
         return by_name

@@ -155,8 +155,8 @@ TOLD: Mapping[ReasonCode, Told] = {
         " {silent_seconds}; var/log/batchd.jsonl says why", "inbox.scan_seconds"),
     _C.NOT_RUNNING: Told(_WAITING, "the daemon is not running; start it (batchd run) and it is taken"),
 
-    _C.NOT_WANTED_NAME: Told(_IGNORED, "its name does not end like {wanted}; rename it, and it is"
-        " taken"),
+    _C.NOT_WANTED_NAME: Told(_IGNORED, "its name is not like {wanted}; rename it, and it is taken",
+        "inbox.include"),
     _C.TEMPORARY_NAME: Told(_IGNORED, "its name matches {pattern}, like something unfinished or"
         " private; rename it, and it is taken"),
     _C.IGNORED_NAME: Told(_IGNORED, "its name matches {pattern}, which is to be left alone; rename"

@@ -34,6 +34,7 @@ LIVE = frozenset(
         "inbox.scan_seconds",
         "inbox.empty_grace_seconds",
         "inbox.cut_grace_seconds",
+        "inbox.include",
         "inbox.ignore",
         "inbox.done_file",
         "inbox.done_suffix",

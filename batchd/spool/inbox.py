@@ -10,9 +10,11 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.spool.inflating import Probe, is_packed
 from batchd.spool.signature import Signature, has_writer, open_plain
 
-ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+#: What is taken where nobody says otherwise (`inbox.include`).
+INCLUDED = ("*.jsonl", "*.ndjson", "*.jsonl.gz", "*.ndjson.gz")
 
 #: Names that programs give to what isn't finished, or isn't for us (reference, R53).
 IGNORED = (
@@ -46,19 +49,30 @@ class Found:
     is_announced: bool = True  #: False while such a file is waited for
 
 
-def is_wanted(name: str, ignored: Sequence[str] = ()) -> bool:
+@cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for all: ten thousand names lie in an inbox and are judged at each look."""
+    return re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
+
+
+def is_wanted(name: str, ignored: Sequence[str] = (), included: tuple[str, ...] = INCLUDED) -> bool:
     """Whether a name is one to take. Judged before anything is stat'ed: ignored files cost little.
 
     Names that begin with a dot are nobody's (.tmp/, rsync's .x.AbC123, .syncthing.*).
     """
-    if name.startswith(".") or not name.lower().endswith(ENDINGS):
+    # An order to cancel is no job, whatever is included.
+    if name.startswith(".") or name.endswith(".cancel"):
+        return False
+    if not _any_of(included).match(name.lower()):
         return False
     return not any(fnmatch.fnmatchcase(name, pattern) for pattern in (*IGNORED, *ignored))
 
 
-def unwanted(name: str, ignored: Sequence[str] = ()) -> Reason | None:
+def unwanted(
+    name: str, ignored: Sequence[str] = (), included: tuple[str, ...] = INCLUDED
+) -> Reason | None:
     """Why a name is not one to take; None where `is_wanted`."""
-    if is_wanted(name, ignored):
+    if is_wanted(name, ignored, included):
         return None
     if name.startswith("."):
         return because(ReasonCode.HIDDEN)
@@ -69,22 +83,29 @@ def unwanted(name: str, ignored: Sequence[str] = ()) -> Reason | None:
         for pattern in patterns:
             if fnmatch.fnmatchcase(name, pattern):
                 return because(code, pattern=pattern)
-    *some, last = (f"*{ending}" for ending in ENDINGS)
-    return because(ReasonCode.NOT_WANTED_NAME, wanted=f"{', '.join(some)} or {last}")
+    *some, last = included
+    wanted = f"{', '.join(some)} or {last}" if some else last
+    return because(ReasonCode.NOT_WANTED_NAME, wanted=wanted)
 
 
-def announces(name: str, suffix: str | None, ignored: Sequence[str] = ()) -> str | None:
+def announces(
+    name: str,
+    suffix: str | None,
+    ignored: Sequence[str] = (),
+    included: tuple[str, ...] = INCLUDED,
+) -> str | None:
     """Return the name of the file that a done file speaks of; None where it is no done file."""
     if not suffix or not name.endswith(suffix):
         return None
     spoken_of = name.removesuffix(suffix)
-    return spoken_of if is_wanted(spoken_of, ignored) else None
+    return spoken_of if is_wanted(spoken_of, ignored, included) else None
 
 
 def look(
     inbox: Path,
     ignored: Sequence[str] = (),
     *,
+    included: tuple[str, ...] = INCLUDED,
     announced_by: str | None = None,
     aside: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Found]:
@@ -98,7 +119,7 @@ def look(
     names = list[str]()
     with os.scandir(inbox) as entries:
         for entry in entries:
-            (names.append if is_wanted(entry.name, ignored) else aside)(entry.name)
+            (names.append if is_wanted(entry.name, ignored, included) else aside)(entry.name)
     for name in names:
         path = inbox / name
         if (status := _if_plain(path)) is None:

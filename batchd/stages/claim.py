@@ -87,7 +87,13 @@ def _settled(services: Services, *, most: int = _AT_ONCE) -> tuple[Sequence[Foun
         if job_to_cancel(name):
             orders.append(name)
 
-    found = look(services.folders.inbox, inbox.ignore, announced_by=inbox.announced_by, aside=aside)
+    found = look(
+        services.folders.inbox,
+        inbox.ignore,
+        included=inbox.include,
+        announced_by=inbox.announced_by,
+        aside=aside,
+    )
     now = services.clock.monotonic()
     with services.collector.kept_out(lambda: len(settling)):
         settled = settling.observe(found, now, most=most, probe=_probe(services))

@@ -63,7 +63,7 @@ def test_what_the_inbox_would_leave_alone_is_refused_and_the_rest_is_taken(shell
     assert said.err.splitlines()[:3] == [
         "batchd: folder: only files are taken; name the files in it",
         (
-            "batchd: a.csv: its name does not end like *.jsonl, *.ndjson, *.jsonl.gz or *.ndjson.gz;"
+            "batchd: a.csv: its name is not like *.jsonl, *.ndjson, *.jsonl.gz or *.ndjson.gz;"
             " rename it, and it is taken"
         ),
         "batchd: nothing.jsonl: there is no such file",

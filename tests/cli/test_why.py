@@ -51,7 +51,7 @@ def test_a_reason_is_one_code_and_one_sentence(why, inbox):
 
     assert (code, err) == (Exit.OK, "")
     assert out == (
-        "ignored   not-wanted-name: its name does not end like *.jsonl, *.ndjson, *.jsonl.gz or"
+        "ignored   not-wanted-name: its name is not like *.jsonl, *.ndjson, *.jsonl.gz or"
         " *.ndjson.gz; rename it, and it is taken\n"
     )
 

@@ -431,3 +431,15 @@ def test_an_unwanted_name_says_which_rule_it_breaks(name: str, code: str, patter
 
 def test_a_wanted_name_breaks_no_rule():
     assert unwanted("a.jsonl", ("draft-*",)) is None
+
+
+def test_the_operator_says_which_names_are_taken(tmp_path: Path):
+    for name in ("a.txt", "B.TXT", "c.jsonl", "d.txt.bak", ".e.txt", "0abcde.cancel", "f.txt.done"):
+        (tmp_path / name).write_bytes(b"{}\n")
+    taken = {found.path.name for found in look(tmp_path, included=("*.txt",))}
+    assert taken == {"a.txt", "B.TXT"}
+    everything = {found.path.name for found in look(tmp_path, ["*.bak"], included=("*",))}
+    assert everything == {"a.txt", "B.TXT", "c.jsonl", "f.txt.done"}
+    reason = unwanted("c.jsonl", (), ("*.txt",))
+    assert reason is not None
+    assert reason.sentence.startswith("its name is not like *.txt;")

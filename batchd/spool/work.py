@@ -30,7 +30,15 @@ from batchd.core.subjects import Job
 from batchd.spool.crossing import claim_across, finish_claim
 from batchd.spool.done import give_back, plain_files, take_done
 from batchd.spool.inflating import PlainCopies, is_packed, open_lines
-from batchd.spool.placing import make_folder, placed, remove_folder, rename, sync_folder
+from batchd.spool.placing import (
+    PART,
+    make_folder,
+    placed,
+    remove_file,
+    remove_folder,
+    rename,
+    sync_folder,
+)
 from batchd.spool.signature import Signature, has_writer, signature
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
@@ -212,6 +220,9 @@ class Work:
 
     def remove_empty(self, job: str) -> None:
         """Remove the folder of a claim that never came to its rename; never anybody's file."""
+        # Killed before the note of a crossing had its name, which moved nothing yet.
+        note = self._note(job)
+        remove_file(note.with_name(note.name + PART))
         for folder in (self.of(job) / "in", self._done(job), self.of(job)):
             with contextlib.suppress(OSError):
                 folder.rmdir()

@@ -243,7 +243,7 @@ async def _life_on_three_disks(root: Path, *, kill_at: int | None) -> dict[str, 
     seen = list(TRIPWIRE.seen)
     if kill_at is not None:
         await world.live(kill_at=None)
-    assert orphans(world) == []
+    assert orphans(world) == [], seen[-1]
     assert list((root / "inbox").glob("*.jsonl")) == []
     TRIPWIRE.seen[:] = seen
     return outbox(world)

@@ -65,3 +65,14 @@ def test_a_file_with_a_second_link_and_the_longest_name_becomes_our_own(tmp_path
     assert work.input("0nq0m1") == claimed
     assert claimed.read_bytes() == b"content"
     assert [path.name for path in work.of("0nq0m1").iterdir()] == ["in"]
+
+
+def test_half_a_note_of_a_claim_that_moved_nothing_goes_with_its_folder(tmp_path: Path):
+    """Killed while the note was being written: an empty folder would be listed for ever."""
+    work = Work(tmp_path)
+    (work.of("0aaaaa") / "in").mkdir(parents=True)
+    (work.of("0aaaaa") / "claiming.json.part").write_bytes(b'{"fro')
+
+    work.remove_empty("0aaaaa")
+
+    assert work.jobs() == []

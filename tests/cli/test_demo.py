@@ -213,7 +213,7 @@ def test_the_demo_delivers_its_file_and_leaves_nothing_running(tmp_path):
     stages = re.findall(r"^ +[\d.]+ s  (\w+)", said, re.MULTILINE)
     assert list(dict.fromkeys(stages)) == list(STAGES)
     assert "The kettle sings in B flat." in said
-    assert "requests  24 (24 succeeded)" in said
+    assert "All 24 requests were answered." in said
     assert "export OPENAI_API_KEY=…" in said
     (folder,) = (root / "outbox").iterdir()
     assert len((folder / "results.jsonl").read_text().splitlines()) == 24

@@ -83,6 +83,8 @@ async def _run(
     folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
     must_be_local(folders.var)  # before the lock: there it may be nobody's
     _must_know_secrets(settings)
+    if not settings.folders.create:
+        folders.must_be_there()  # before the lock, which would make var/
     manager = Manager.of(os.environ, pid=os.getpid())
     with_terminal = leaves_with_terminal()
     with hangups() as signals, folders.locked():

@@ -21,6 +21,7 @@ class Folders(Section, frozen=True):
     """Where the three folders lie."""
 
     root: Path = Path()  #: holds inbox/, outbox/ and var/, so that every hand-over is one rename
+    create: bool = True
     min_free_bytes: int = 1_073_741_824
 
     @property

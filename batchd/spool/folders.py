@@ -82,6 +82,16 @@ class Folders:
         """Held while a daemon runs here."""
         return self.var / "lock"
 
+    def must_be_there(self) -> None:
+        """Raise `ConfigError` where one is missing: its disk may not be mounted."""
+        missing = [folder for folder in (self.inbox, self.outbox) if not folder.is_dir()]
+        if missing:
+            names = ", ".join(map(str, missing))
+            raise ConfigError(
+                f"missing: {names}. Is the disk mounted? Otherwise make what is missing (batchd"
+                " init), or set folders.create = true"
+            )
+
     def prepare(self) -> None:
         """Make what is missing, and try to write everywhere.
 

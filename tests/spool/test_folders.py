@@ -94,3 +94,29 @@ def test_the_lock_goes_with_its_holder_however_that_ends(tmp_path):
         holder.kill()
     with Folders(tmp_path).locked():
         pass
+
+
+def test_where_folders_are_not_to_be_made_each_missing_one_is_named(tmp_path):
+    folders = Folders(tmp_path)
+    folders.prepare()
+    folders.must_be_there()
+    folders.staging.rmdir()
+    folders.inbox.rmdir()
+
+    with pytest.raises(ConfigError, match=r"missing: .*inbox\. Is the disk mounted\?"):
+        folders.must_be_there()
+
+
+def test_a_daemon_that_may_not_make_its_folders_leaves_none_behind(tmp_path):
+    options = ["--set", f"folders.root={tmp_path}", "--set", "folders.create=false"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "batchd", "run", *options],
+        env={**os.environ, "OPENAI_API_KEY": "sk-any"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 78, ran.stderr
+    assert "Is the disk mounted?" in ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["var"], "its log says so, too"

@@ -14,7 +14,7 @@ BUSY = "import time\nwhile time.process_time() < 0.3: pass\nprint('{\"work_secon
 def test_a_program_is_told_its_cpu_its_memory_and_its_words(tmp_path):
     used = run([sys.executable, "-c", BUSY], environment=os.environ, cwd=tmp_path)
     assert 0.28 <= used.cpu <= used.seconds + 0.1
-    assert 3 < used.megabytes < 100
+    assert used.megabytes > 3  # at least: Linux counts what the parent had when it forked, too
     assert used.work == 0.25
 
 

@@ -50,10 +50,12 @@ def test_a_reason_is_one_code_and_one_sentence(why, inbox):
     code, out, err = why("root/inbox/table.csv")
 
     assert (code, err) == (Exit.OK, "")
-    assert out == (
+    said, setting = out.splitlines()
+    assert said == (
         "ignored   not-wanted-name: its name is not like *.jsonl, *.ndjson, *.jsonl.gz or"
-        " *.ndjson.gz; rename it, and it is taken\n"
+        " *.ndjson.gz; rename it, and it is taken"
     )
+    assert setting.strip().startswith('inbox.include = ["*.jsonl", ')
 
 
 def test_the_setting_comes_with_the_line_it_stands_on(why, inbox):

@@ -150,6 +150,8 @@ def test_an_inbox_that_is_deleted_and_made_anew_is_served_again(processes, root)
 def test_a_new_inbox_is_served_and_the_renamed_one_left_alone(processes, root):
     """F7: the watcher would stay with the old one."""
     daemon = processes.daemon(root, processes.sandbox())
+    put(root / "inbox" / "first.jsonl", lines(1, prefix="first"))
+    wait_for_folders(processes, root, "first")  # it watches by now: `daemon.ready` is before that
     (root / "inbox").rename(root / "old")
     (root / "inbox").mkdir()
     processes.wait_for_event(daemon, "watcher.lost")
@@ -157,7 +159,7 @@ def test_a_new_inbox_is_served_and_the_renamed_one_left_alone(processes, root):
     put(root / "inbox" / "a.jsonl", lines(2))
     wait_for_folders(processes, root, "a")
     assert theirs.exists()
-    assert set(delivered(root)) == {"a"}
+    assert set(delivered(root)) == {"first", "a"}
 
 
 # The inbox

@@ -97,8 +97,6 @@ async def _run(
         async with open_house(settings, folders, remote=calm, clock=clock) as services:
             now = clock.now()
             post_daemon(folders.var, started=now, version=__version__, watcher="starting")
-            log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
-            manager.ready()
             async with anyio.create_task_group() as beside:
                 beside.start_soon(keep_pages, services)
                 beside.start_soon(listen, services)
@@ -109,11 +107,18 @@ async def _run(
                     partial(obey_hangups, signals, reloading, with_terminal=with_terminal)
                 )
                 beside.start_soon(watch_clocks, [folders.staging, folders.var], clock)
-                await supervise(STAGES, services, manager)
+                await supervise(
+                    STAGES, services, manager, ready=partial(_say_ready, folders, manager)
+                )
                 beside.cancel_scope.cancel()
             leave_for_sure(LEAVING)
     log.info("daemon.stopped")
     return 0
+
+
+def _say_ready(folders: Folders, manager: Manager) -> None:
+    log.info("daemon.ready", version=__version__, pid=os.getpid(), root=str(folders.root))
+    manager.ready()
 
 
 def _reloading(services: Services, manager: Manager, configuration: Configuration) -> Reloading:

@@ -25,14 +25,24 @@ LEAVING = 3.0  #: seconds for closing what is open; with `daemon.grace_seconds` 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def supervise(stages: Sequence[Stage], services: Services, manager: Manager = NOBODY) -> None:
-    """Run the stages and the watcher until SIGTERM or SIGINT; then let what is in flight end."""
+async def supervise(
+    stages: Sequence[Stage],
+    services: Services,
+    manager: Manager = NOBODY,
+    *,
+    ready: Callable[[], object] = lambda: None,
+) -> None:
+    """Run the stages and the watcher until SIGTERM or SIGINT; then let what is in flight end.
+
+    `ready` is called once a signal is heard: whoever was told sooner could kill with the first.
+    """
 
     def leaving() -> None:
         manager.stopping(seconds=services.settings.daemon.grace_seconds + LEAVING)
 
     turning = anyio.CancelScope()
     with anyio.open_signal_receiver(*_SIGNALS) as signals:
+        ready()
         async with anyio.create_task_group() as obeying:
             obeying.start_soon(_obey, signals, turning, leaving)
             with turning:

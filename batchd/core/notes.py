@@ -60,8 +60,8 @@ def notes_for(shard: Shard, *, lost: bool = False, final: bool = False) -> Notes
             return _of_a_failed_batch(shard, final=final)
         case BatchStatus.CANCELLED:
             # No oddity: a batch that was cancelled may have no files at all (reference C.5).
-            first = shard.errors[0] if shard.errors else _UNSENT
-            return Notes(_CANCELLED if shard.batch else first, executed=False)
+            usual = _CANCELLED if shard.batch else _UNSENT
+            return Notes(next(iter(shard.errors), usual), executed=False)
         case BatchStatus.EXPIRED:
             return Notes(_EXPIRED, executed=True, oddity="missing_answers")
         case _:

@@ -11,11 +11,12 @@ import structlog
 from batchd.core import limits
 from batchd.core.errors import RemoteDenied, RemoteRefused, RemoteUnavailable
 from batchd.core.events import BatchEnded, BatchSeen, CancelAsked, Event, ShardWaits
-from batchd.core.model import Batch, BatchStatus, ShardState
+from batchd.core.model import Batch, BatchError, BatchStatus, ShardState
 from batchd.core.pacing import poll_interval
 from batchd.core.reasons import ReasonCode
 from batchd.core.stuck import is_stuck
 from batchd.core.subjects import Shard
+from batchd.core.verdicts import CANCELLED_CODE
 from batchd.runtime.services import Services
 
 log = structlog.get_logger()
@@ -25,6 +26,10 @@ WAKES = ("collect", "submit")
 LIMIT = 1  #: one sweep at a time
 
 _NO_SUCH_BATCH = 404
+_NOBODY_KNOWS = (
+    "the job was cancelled, and the provider no longer knows the batch: nobody can tell whether this"
+    " request was executed"
+)
 _DAY = 86_400.0
 _FILES_GRACE = 60.0  #: seconds a batch that has ended may take to name its files (reference C.6)
 
@@ -64,8 +69,9 @@ async def _sweep(services: Services) -> None:
     await services.ledger.record(*sightings.events, at=services.clock.now())
     sightings.tell()
     _tell_of_the_stuck(open_shards, services)
-    if sightings.vanished and not sightings.seen:
-        await _mind_the_vanished(sightings.vanished, services)
+    held = [one for one in sightings.vanished if not await _given_up(one, sightings, services)]
+    if held and not sightings.seen:
+        await _mind_the_vanished(held, services)
 
 
 def _tell_of_the_stuck(open_shards: Mapping[str, Shard], services: Services) -> None:
@@ -165,6 +171,34 @@ async def _look_singly(
         sightings.wait(shard, ReasonCode.PROVIDER_UNAVAILABLE, str(error), seconds)
     else:
         sightings.add(shard, batch)
+
+
+async def _given_up(shard: Shard, sightings: _Sightings, services: Services) -> bool:
+    """End a vanished batch that a person has cancelled: nobody else would ever let it go.
+
+    Not on the 404 alone, which another project's key gets, too: that key is told by the others
+    that were seen, or by the input file. Where neither is there, a day is enough.
+    """
+    job, now = await services.ledger.job(shard.job), services.clock.now()
+    if job.cancelled_at is None:
+        return False
+    is_ours = sightings.seen or now >= job.cancelled_at + _DAY
+    if not is_ours and not (shard.file_id and await services.remote.file_exists(shard.file_id)):
+        return False
+    ended = BatchEnded(
+        shard=shard.id,
+        status=BatchStatus.CANCELLED,
+        counts=shard.counts,
+        output_file=None,
+        error_file=None,
+        errors=(BatchError(CANCELLED_CODE, _NOBODY_KNOWS),),
+        created_at=None,
+        completed_at=None,
+        due_at=now,
+    )
+    await services.ledger.record(ended, at=now)
+    log.warning("batch.given_up", job=shard.job, shard=shard.id, batch=shard.batch)
+    return True
 
 
 async def _mind_the_vanished(vanished: Sequence[Shard], services: Services) -> None:

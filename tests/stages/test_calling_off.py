@@ -14,7 +14,16 @@ from batchd.runtime.services import Services
 from batchd.stages import claim, collect, plan, poll, submit
 from tests.control.asking import ask
 from tests.fakes.clock import FakeClock
-from tests.houses import drop, live, open_services, read_lines, read_receipt, requests, turn
+from tests.houses import (
+    delivered,
+    drop,
+    live,
+    open_services,
+    read_lines,
+    read_receipt,
+    requests,
+    turn,
+)
 from tests.stages.steps import ended, only_shard, opened, planned, step
 from tests.stages.test_submit import Slow
 
@@ -134,14 +143,50 @@ async def test_where_a_batch_cannot_be_cancelled_its_own_end_is_waited_for(tmp_p
         assert codes(tmp_path) == [None] * 3
 
 
-async def test_a_batch_that_is_not_there_is_held_as_any_that_vanished(tmp_path):
+async def test_a_batch_that_vanished_ends_when_its_job_is_cancelled(tmp_path):
+    """Its file is there, so it is not the key; and nobody else would ever let it go."""
     async with open_services(tmp_path) as services:
         shard = await opened(services, tmp_path)
         services.remote.vanish(shard.batch)
-        await cancel(services, shard.job)
-        await step(services, poll)
+        for _ in range(3):
+            services.clock.advance(10.0)
+            await step(services, poll)
         assert (await only_shard(services)).reason == "batch-vanished"
+        await cancel(services, shard.job)
+        await live(services, deliveries=1)
+        assert codes(tmp_path) == ["batch_cancelled"] * 3
+        assert len(services.remote.opened) == 1
+        errors = read_lines(delivered(tmp_path)["a"] / "errors.jsonl")
+        assert "no longer knows the batch" in errors[0]["error"]["message"]
+
+
+async def test_a_key_that_sees_nothing_of_ours_ends_nothing_for_a_day(tmp_path):
+    """Its answers may be there, under the right key; a person who wants no more can wait a day."""
+    async with open_services(tmp_path) as services:
+        shard = await opened(services, tmp_path)
+        for one in (shard.batch, shard.file_id):
+            services.remote.vanish(one)
+        await cancel(services, shard.job)
+        for _ in range(5):
+            services.clock.advance(300.0)
+            await step(services, poll)
+            assert "another project" in (services.rest.reason or "")
         assert (await only_shard(services)).state is ShardState.OPEN
+        services.clock.advance(86_400.0)
+        await live(services, deliveries=1)
+        assert codes(tmp_path) == ["batch_cancelled"] * 3
+
+
+async def test_a_cancel_whose_answer_was_lost_is_asked_again_and_changes_nothing(tmp_path):
+    async with open_services(tmp_path) as services:
+        services.remote.batch_seconds = 10_000.0
+        shard = await opened(services, tmp_path)
+        services.remote.lose_connection_after("cancel_batch")
+        await cancel(services, shard.job)
+        await live(services, deliveries=1)
+        assert services.remote.calls["cancel_batch"] == 2
+        assert len(services.remote.opened) == 1
+        assert codes(tmp_path).count("batch_cancelled") == 3
 
 
 async def test_a_shard_in_doubt_is_asked_for_before_it_is_called_off(tmp_path):

@@ -216,7 +216,8 @@ class Question:
         work = Work(self.folders.work)
         try:
             jobs = reversed(work.jobs())  # the youngest first
-            return next((job for job in jobs if work.dropped_at(job, name).exists()), None)
+            places = ((job, work.dropped_at(job, name, work.task_of(job))) for job in jobs)
+            return next((job for job, place in places if place.exists()), None)
         except OSError:
             return None  # no var/work, or not for this user: it is the daemon's
 

@@ -9,6 +9,8 @@ _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 6  # 32^6 seconds = 34 years from the epoch below
 _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
 _HIGHEST = 32**_ID_LENGTH - 1
+_NATIVE = (".jsonl", ".ndjson")  #: what files of request lines are called
+_TABLES = (".csv", ".tsv", ".json", ".txt", ".md", ".parquet", ".xlsx")  #: what tables are called
 _MAX_STEM_BYTES = 120  # with "--id.cancelled", less than the 143 bytes that eCryptfs has room for
 
 
@@ -41,13 +43,24 @@ def folder_name(job: str, name: bytes, *, ending: str) -> str:
     return f"{safe_stem(name)}--{job}{ending}"
 
 
+def is_task_name(name: str) -> bool:
+    """Whether a folder in the inbox, or one that a claim keeps, may be a task's by its name.
+
+    What looks like a file of request lines is none: in a work folder it is somebody's folder that
+    was swapped for such a file while that was taken.
+    """
+    return not name.startswith(".") and not name.removesuffix(".gz").endswith(_NATIVE)
+
+
 def safe_stem(name: bytes) -> str:
     """Make a folder-safe text of a file name: never a path, never hidden, at most 120 bytes.
 
     Dropped names are bytes: not UTF-8, with line breaks, beginning with a dash (F57).
     """
     text = name.decode("utf-8", errors="replace").removesuffix(".gz")
-    text = text.removesuffix(".jsonl").removesuffix(".ndjson")
+    for ending in _NATIVE:
+        text = text.removesuffix(ending)
+    text = next((text.removesuffix(end) for end in _TABLES if text.endswith(end)), text)
     safe = "".join("_" if c == "/" or _breaks_lines(c) else c for c in text)
     cut = safe.encode("utf-8")[:_MAX_STEM_BYTES].decode("utf-8", errors="ignore")
     return "_" + cut[1:] if cut[:1] in {".", "-", ""} else cut

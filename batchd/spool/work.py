@@ -1,6 +1,7 @@
 """One folder per open job: the dropped file, the parts that travel, the answers as they came.
 
 var/work/JOB/in/NAME              the dropped file, moved here by the claim
+var/work/JOB/in/TASK/NAME         the same, from a task's folder in the inbox
 var/work/JOB/done/NAME.done       what said that it was complete, where that is asked for
 var/work/JOB/regaining/SHARD/     what was uploaded, fetched back where the dropped file is gone
 var/work/JOB/plain.jsonl          its lines, where it is compressed; made anew at will
@@ -16,12 +17,13 @@ import errno
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from batchd.core.errors import BatchdError, BrokenInvariant
-from batchd.core.names import is_job_id, shown
+from batchd.core.names import is_job_id, is_task_name, shown
 from batchd.core.reading import normalised
 from batchd.core.reasons import ReasonCode
 from batchd.core.receipt import DeliveredFile
@@ -70,45 +72,49 @@ class Work:
         return sorted(entry.name for entry in os.scandir(self._folder) if is_job_id(entry.name))
 
     @contextlib.contextmanager
-    def claiming(self, jobs: Sequence[str], inbox: Path) -> Iterator[None]:
+    def claiming(
+        self, jobs: Sequence[str], inbox: Path, *, tasks: Mapping[str, str] | None = None
+    ) -> Iterator[None]:
         """Make the folders of a handful of claims, and its renames durable when they are made.
 
         A handful is synced together because a disk is: the first sync takes what the others would
         have taken. The folders are durable before anything is renamed into them, and the renames
-        before anybody lists them.
+        before anybody lists them. `tasks` says whose file comes from which task's folder.
         """
+        tasks = tasks or {}
         make_folder(self._folder)
         for job in jobs:
-            (self.of(job) / "in").mkdir(parents=True)
-        self._sync(map(self.of, jobs), self._folder)
+            self._in(job, tasks.get(job, "")).mkdir(parents=True)
+        self._sync((self._in(job) for job in tasks), *map(self.of, jobs), self._folder)
         try:
             yield
         finally:
-            inside = (self.of(job) / "in" for job in jobs)
-            self._sync((folder for folder in inside if any(folder.iterdir())), inbox)
+            inside = (self._in(job, tasks.get(job, "")) for job in jobs)
+            # A task's folder may be gone once its last file was taken.
+            left = filter(Path.is_dir, {inbox / task for task in tasks.values()})
+            self._sync((one for one in inside if any(one.iterdir())), *left, inbox)
 
-    def _sync(self, folders: Iterable[Path], last: Path) -> None:
-        for folder in folders:
+    def _sync(self, folders: Iterable[Path], *last: Path) -> None:
+        for folder in (*folders, *last):
             sync_folder(folder)
-        sync_folder(last)
 
-    def claim(self, dropped: Path, job: str, *, done: Path | None = None) -> Path:
+    def claim(self, dropped: Path, job: str, *, done: Path | None = None, task: str = "") -> Path:
         """Take a file out of the inbox by one rename, while `claiming`. From here it is this job's.
 
         Its done file goes first: left behind by a crash, it would call the next file of that name
         complete. Without its file it goes back, now or at the next start.
         """
+        target = self.dropped_at(job, os.fsencode(dropped.name), task)
         if done is None:
-            return self._claim(dropped, job)
+            return self._claim(dropped, target, job)
         take_done(done, self._done(job))
         try:
-            return self._claim(dropped, job)
+            return self._claim(dropped, target, job)
         except OSError:
-            self.give_back_done(job, done.parent)
+            self._give_back(job, done.parent)
             raise
 
-    def _claim(self, dropped: Path, job: str) -> Path:
-        target = self.dropped_at(job, os.fsencode(dropped.name))
+    def _claim(self, dropped: Path, target: Path, job: str) -> Path:
         try:
             rename(dropped, target)
         except OSError as error:
@@ -119,12 +125,16 @@ class Work:
 
     def finish_claim(self, job: str) -> None:
         """Finish a claim across file systems that was interrupted; there is nothing else to do."""
-        finish_claim(self.of(job) / "in", self._note(job))
+        finish_claim(self._in(job, self.task_of(job)), self._note(job))
 
     def give_back_done(self, job: str, inbox: Path) -> None:
         """Put the done file of a claim that came to nothing back beside its file."""
+        self._give_back(job, inbox / self.task_of(job))
+
+    def _give_back(self, job: str, folder: Path) -> None:
         for done in plain_files(self._done(job)):
-            give_back(done, inbox, job)
+            make_folder(folder)
+            give_back(done, folder, job)
 
     def leaving(self, job: str) -> list[Path]:
         """Return what goes to its reader with the results: the dropped file, then its done file."""
@@ -151,15 +161,22 @@ class Work:
 
     def input(self, job: str) -> Path | None:
         """Return the dropped file; None where the claim never came to its rename."""
-        inside = self.of(job) / "in"
-        files = plain_files(inside)
+        inside = self._in(job)
+        files = [*plain_files(inside), *chain.from_iterable(map(plain_files, _tasks_in(inside)))]
         if len(files) > 1:
             raise BrokenInvariant(f"{inside} has {len(files)} files; a job has one")
         return files[0] if files else None
 
-    def dropped_at(self, job: str, name: bytes) -> Path:
+    def task_of(self, job: str) -> str:
+        """Return the task whose folder a job's file was dropped into; "" for none."""
+        return next((folder.name for folder in _tasks_in(self._in(job))), "")
+
+    def dropped_at(self, job: str, name: bytes, task: str = "") -> Path:
         """Return where a job's dropped file of this name lies, or is to lie."""
-        return self.of(job) / "in" / os.fsdecode(name)
+        return self._in(job, task) / os.fsdecode(name)
+
+    def _in(self, job: str, task: str = "") -> Path:
+        return self.of(job) / "in" / task
 
     def regaining(self, job: str, shard: str) -> Path:
         """Return where it is fetched back to, should it be gone, when this shard needs it."""
@@ -194,7 +211,7 @@ class Work:
         Raises `InputChanged` for one that is being changed while it is copied.
         """
         # Made outside of in/: a name of 255 bytes has no room for ".part".
-        own = path.parent.with_name("own")
+        own = self.of(path.relative_to(self._folder).parts[0]) / "own"
         before = signature(path)
         with path.open("rb") as source, placed(own) as copy:
             while chunk := source.read(_BUFFER):
@@ -223,9 +240,21 @@ class Work:
         # Killed before the note of a crossing had its name, which moved nothing yet.
         note = self._note(job)
         remove_file(note.with_name(note.name + PART))
-        for folder in (self.of(job) / "in", self._done(job), self.of(job)):
+        folders = (*_tasks_in(self._in(job)), self._in(job), self._done(job), self.of(job))
+        for folder in folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _tasks_in(inside: Path) -> list[Path]:
+    """The folder of the task in a job's in/. Any other folder was swapped for the dropped file
+    while that was taken, has its name, and is nobody's task.
+    """
+    if not inside.is_dir():
+        return []
+    with os.scandir(inside) as entries:
+        folders = [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+    return [inside / name for name in folders if is_task_name(name)]
 
 
 def raw_lines(path: Path, *, longest: int, pause: Pause, most: int = _NO_LIMIT) -> Iterator[bytes]:

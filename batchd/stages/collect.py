@@ -222,7 +222,7 @@ async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> 
     shards = await services.ledger.shards_of(job.id)
     is_gone = await in_thread(services.work.input, job.id) is None
     # What was uploaded of a compressed file is its lines: its bytes are not to be had from them.
-    if is_gone and not is_packed(services.work.dropped_at(job.id, job.name)):
+    if is_gone and not is_packed(services.work.dropped_at(job.id, job.name, job.task)):
         await _regain_input(job, shards, services, scratch=shard.id)
     # Another file's ids would make every answer a stranger's, and buy them all again.
     dropped = await in_thread(services.work.unchanged_input, job, pause=pause)
@@ -254,7 +254,7 @@ async def _regain_input(
         for number, (rows, file_id) in enumerate(sent.items()):
             parts.append(Uploaded(inside / f"{number}.jsonl", rows))
             await services.remote.download(file_id, parts[-1].path)
-        target = services.work.dropped_at(job.id, job.name)
+        target = services.work.dropped_at(job.id, job.name, job.task)
         await in_thread(regain, parts, target, sha256=job.sha256 or "", pause=pause)
     except (NotTheSame, RemoteRefused) as error:
         log.debug("input.lost", job=job.id, text=str(error))  # held, until it is put back

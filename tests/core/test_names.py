@@ -7,6 +7,7 @@ import pytest
 from batchd.core.names import (
     folder_name,
     is_job_id,
+    is_task_name,
     next_job_id,
     printable,
     safe_stem,
@@ -63,7 +64,11 @@ def test_a_shard_is_named_after_its_job():
         (b"big.ndjson", "big"),
         (b"big.jsonl.gz", "big"),
         (b"big.gz.ndjson.gz", "big.gz"),
-        (b"reviews.csv", "reviews.csv"),
+        (b"reviews.csv", "reviews"),
+        (b"reviews.csv.gz", "reviews"),
+        (b"reviews.final.parquet", "reviews.final"),
+        (b"reviews.csv.jsonl", "reviews"),
+        (b"photo.png", "photo.png"),
         (b"../../etc/passwd", "_._.._etc_passwd"),
         (b".hidden.jsonl", "_hidden"),
         (b"-rf.jsonl", "_rf"),
@@ -105,3 +110,13 @@ def test_a_folder_says_file_job_and_end():
 def test_names_are_shown_without_what_a_terminal_obeys():
     assert shown(b"a\x1b[2J\n\xff.jsonl") == r"a\x1b[2J\n\xff.jsonl"
     assert printable("a\u202eb\u2028c é") == r"a\u202eb\u2028c é"
+
+
+@pytest.mark.parametrize("name", ["sentiment", "v1.2", "in", "names with spaces"])
+def test_a_folder_may_be_a_tasks(name: str):
+    assert is_task_name(name)
+
+
+@pytest.mark.parametrize("name", [".tmp", "x.jsonl", "x.ndjson.gz"])
+def test_what_is_hidden_or_called_like_a_request_file_is_no_tasks(name: str):
+    assert not is_task_name(name)

@@ -78,3 +78,19 @@ def test_what_is_no_file_is_not_taken_for_one(tmp_path: Path, inbox: Path):
 
 def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path):
     assert plain_files(tmp_path / "nowhere") == []
+
+
+def test_it_goes_back_into_the_folder_of_the_task_that_it_came_from(tmp_path: Path, inbox: Path):
+    """Killed between a done file's claim and its file's; the folder may be gone meanwhile."""
+    work = Work(tmp_path / "work")
+    (inbox / "sentiment").mkdir()
+    (inbox / "sentiment" / "a.csv.done").touch()
+    with work.claiming([JOB], inbox, tasks={JOB: "sentiment"}):
+        take_done(inbox / "sentiment" / "a.csv.done", work.of(JOB) / "done")
+    (inbox / "sentiment").rmdir()
+
+    work.give_back_done(JOB, inbox)
+    work.remove_empty(JOB)
+
+    assert names(inbox / "sentiment") == ["a.csv.done"]
+    assert work.jobs() == []

@@ -76,3 +76,57 @@ def test_half_a_note_of_a_claim_that_moved_nothing_goes_with_its_folder(tmp_path
     work.remove_empty("0aaaaa")
 
     assert work.jobs() == []
+
+
+def test_a_file_of_a_task_keeps_its_tasks_name_in_the_work_folder(tmp_path: Path):
+    work, inbox = Work(tmp_path / "work"), tmp_path / "inbox"
+    (inbox / "sentiment").mkdir(parents=True)
+    for name in ("sentiment/a.csv", "b.jsonl"):
+        (inbox / name).write_bytes(b"content")
+
+    with work.claiming(["0aaaaa", "0aaaab"], inbox, tasks={"0aaaaa": "sentiment"}):
+        claimed = work.claim(inbox / "sentiment" / "a.csv", "0aaaaa", task="sentiment")
+        work.claim(inbox / "b.jsonl", "0aaaab")
+
+    assert claimed == work.of("0aaaaa") / "in" / "sentiment" / "a.csv"
+    assert work.input("0aaaaa") == claimed == work.dropped_at("0aaaaa", b"a.csv", "sentiment")
+    assert (work.task_of("0aaaaa"), work.task_of("0aaaab")) == ("sentiment", "")
+    assert list((inbox / "sentiment").iterdir()) == []
+
+
+def test_an_empty_folder_of_a_tasks_claim_is_removed_whole(tmp_path: Path):
+    work = Work(tmp_path)
+    (work.of("0aaaaa") / "in" / "sentiment").mkdir(parents=True)
+
+    assert work.input("0aaaaa") is None
+    work.remove_empty("0aaaaa")
+
+    assert work.jobs() == []
+
+
+def test_a_task_may_be_called_as_a_folder_of_ours_and_its_file_still_becomes_our_own(
+    tmp_path: Path,
+):
+    work, inbox = Work(tmp_path / "work"), tmp_path / "inbox"
+    (inbox / "in").mkdir(parents=True)
+    (inbox / "in" / "a.csv").write_bytes(b"content")
+    os.link(inbox / "in" / "a.csv", tmp_path / "elsewhere")
+    with work.claiming(["0aaaaa"], inbox, tasks={"0aaaaa": "in"}):
+        claimed = work.claim(inbox / "in" / "a.csv", "0aaaaa", task="in")
+    work.make_own(claimed, pause=lambda: None)
+
+    assert claimed.stat().st_nlink == 1
+    assert [path.name for path in work.of("0aaaaa").iterdir()] == ["in"]
+
+
+def test_a_claim_survives_that_its_tasks_folder_goes_with_its_last_file(tmp_path: Path):
+    """Somebody tidies the inbox while a file leaves it."""
+    work, inbox = Work(tmp_path / "work"), tmp_path / "inbox"
+    (inbox / "sentiment").mkdir(parents=True)
+    (inbox / "sentiment" / "a.csv").write_bytes(b"content")
+
+    with work.claiming(["0aaaaa"], inbox, tasks={"0aaaaa": "sentiment"}):
+        work.claim(inbox / "sentiment" / "a.csv", "0aaaaa", task="sentiment")
+        (inbox / "sentiment").rmdir()
+
+    assert work.input("0aaaaa") is not None

@@ -75,10 +75,10 @@ def _limit(body: dict[str, Any]) -> int | None:
 
 
 def _format(body: dict[str, Any]) -> dict[str, Any]:
-    """`response_format`, with the schema where Responses has it."""
+    """`response_format`, with its schema where Responses has it."""
     given = mapping(body, "response_format")
     named = mapping(given, "json_schema", "response_format.json_schema")
-    return {"type": given.get("type"), "schema": named.get("schema")}
+    return {"type": given.get("type"), **named}
 
 
 def _choice(text: Text, index: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@
 | `cannot_find_file` | `"batch"`, `"http"` or `{"mode", "times"}` | the input file is not found: the batch fails, or 400 |
 | `enqueued_token_limit` | number, or `{model: number}` | more enqueued tokens fail the batch |
 | `request_faults` | list of rules, see below | requests inside batches fail |
+| `answer_faults` | list of rules, see below | answers in JSON come out wrong |
 | `in_output_file` | true | failed requests are written to the output file |
 | `expire_after_fraction` | 0 to 1 | batches expire with so much of them executed |
 | `expire_times` | number | only so many batches expire |
@@ -60,6 +61,18 @@ A rule of request_faults; the first that matches a request decides over it:
 | `.status` | number (500) | with which they fail |
 | `.times` | number | only their first so many executions fail |
 | `.code`, `.message` | text | of the error body |
+
+A rule of answer_faults; each that matches strikes. An id is that of a record where a request asks
+about several, else the request's own:
+
+| member | value | what it means |
+|---|---|---|
+| `.what` | `"drop"`, `"repeat"` or `"invent"` | a record's entry is missing, comes twice, or has one of nobody's behind it... |
+| `.what` | `"misfit"` | ...or the answer does not fit its schema... |
+| `.what` | `"not_json"` | ...or breaks off in the middle; of the request, however many records it has |
+| `.ids` | list | whose answers... |
+| `.rate` | 0 to 1 | ...or a share of them, the same ones every time |
+| `.times` | number | only their first so many answers |
 """
 
 from __future__ import annotations
@@ -100,6 +113,15 @@ class RequestRule(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     message: str | None = None
 
 
+class AnswerRule(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One way in which answers in JSON come out wrong. Each rule that matches strikes."""
+
+    what: Literal["drop", "repeat", "invent", "misfit", "not_json"]
+    ids: list[str] = []  #: of records, where a request has several, else its custom_id
+    rate: float = 0.0  #: the share of ids; the same ones every time
+    times: int | None = None  #: for each id, its first so many answers; None is always
+
+
 class CannotFind(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     mode: Literal["batch", "http"] = "batch"
     times: int | None = None
@@ -133,6 +155,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cannot_find_file: CannotFind | Literal["batch", "http"] | None = None
     enqueued_token_limit: int | dict[str, int] | None = None
     request_faults: list[RequestRule] = []
+    answer_faults: list[AnswerRule] = []
     in_output_file: bool = False
     expire_after_fraction: float | None = None
     expire_times: int | None = None

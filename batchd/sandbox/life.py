@@ -145,8 +145,10 @@ def _order(batch: Batch, world: World) -> array[int]:
 def _answer(
     world: World, custom_id: str, url: str, body: dict[str, Any]
 ) -> tuple[int, dict[str, Any]]:
-    kind = world.dialect.endpoints[url]
-    return world.request_faults.strike(custom_id) or outcome_of(kind, body)
+    if failure := world.request_faults.strike(custom_id):
+        return failure
+    status, answer = outcome_of(world.dialect.endpoints[url], body)
+    return status, world.answer_faults.spoil(custom_id, answer)
 
 
 def _names(world: World, custom_id: str) -> tuple[str, ...]:

@@ -22,9 +22,12 @@ _MORE_ITEMS = 2
 Schema = dict[str, Any]
 
 
-def satisfy(schema: Schema, draws: Draws, asked: str) -> Any:
-    """A value for `schema`. `asked` is the user's text: material for strings and sentiments."""
-    return _Maker(schema, draws, asked).make(schema, 0)
+def satisfy(schema: Schema, draws: Draws, asked: str, root: Schema | None = None) -> Any:
+    """A value for `schema`. `asked` is the user's text: material for strings and sentiments.
+
+    `root` is where references point into, where `schema` is only a part of it.
+    """
+    return _Maker(schema if root is None else root, draws, asked).make(schema, 0)
 
 
 class _Maker:

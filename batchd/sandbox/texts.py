@@ -10,8 +10,10 @@ import msgspec
 from batchd.sandbox.digests import Draws
 from batchd.sandbox.members import mapping
 from batchd.sandbox.prompts import estimate_tokens, system_text, user_text
+from batchd.sandbox.records import answer_for_records
 from batchd.sandbox.schemas import satisfy
 from batchd.sandbox.sentiment import label_for
+from batchd.sandbox.strict import refusal_of
 from batchd.sandbox.wire import ApiError
 
 _ECHO = 80  # characters of the user's text that come back
@@ -43,15 +45,19 @@ def compose(
 def _value(wanted: dict[str, Any], digest: str, asked: str) -> object:
     schema = mapping(wanted, "schema", "json_schema.schema")
     try:
-        return satisfy(schema, Draws(digest), asked)
+        refusal = refusal_of(schema) if wanted.get("strict") else None
+        if refusal is None:
+            several = answer_for_records(schema, digest, asked)
+            return several or satisfy(schema, Draws(digest), asked)
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        # Nothing checks a schema before it is used: what trips over it is what is wrong with it.
-        raise ApiError(
-            400,
-            f"Invalid schema for response_format: {error}",
-            code="invalid_json_schema",
-            param="response_format",
-        ) from error
+        # Only strict mode checks a schema before it is used: what trips over it is what is wrong.
+        refusal = str(error)
+    raise ApiError(
+        400,
+        f"Invalid schema for response_format '{wanted.get('name') or ''}': {refusal}",
+        code="invalid_json_schema",
+        param="response_format",
+    )
 
 
 def _sentence(digest: str, asked: str) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from batchd.sandbox.answer_faults import AnswerFaults
 from batchd.sandbox.batches import Batch, Book
 from batchd.sandbox.dialects import DIALECTS
 from batchd.sandbox.faults import Faults, changed
@@ -29,6 +30,7 @@ class World:
         self.turns = Turns()
         self.faults = changed(Faults(), dict(options.faults))
         self.request_faults = RequestFaults(self.faults.request_faults)
+        self.answer_faults = AnswerFaults(self.faults.answer_faults)
         self.calls: Counter[str] = Counter()
         self.idempotency_keys: list[str] = []
         self.peak_tokens: dict[str, int] = {}
@@ -44,10 +46,13 @@ class World:
         self.faults = changed(self.faults, changes)
         if "request_faults" in changes:
             self.request_faults = RequestFaults(self.faults.request_faults)
+        if "answer_faults" in changes:
+            self.answer_faults = AnswerFaults(self.faults.answer_faults)
 
     def clear_faults(self) -> None:
         self.faults = Faults()
         self.request_faults = RequestFaults([])
+        self.answer_faults = AnswerFaults([])
 
     async def pause(self, seconds: float) -> None:
         """Sleep, but not longer than the sandbox lives."""

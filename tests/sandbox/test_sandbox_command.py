@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchd.cli.sandbox import sandbox
-from batchd.sandbox.faults import NAMES, HttpRule, RequestRule, vocabulary
+from batchd.sandbox.faults import NAMES, AnswerRule, HttpRule, RequestRule, vocabulary
 from tests.sandbox.support import CHAT, chat_line
 
 START = "from batchd.cli.sandbox import sandbox; sandbox()"
@@ -91,12 +91,12 @@ def test_an_unknown_fault_is_a_usage_error():
 def test_the_help_tells_every_fault():
     result = CliRunner().invoke(sandbox, ["--help"])
 
-    faults, http, requests = vocabulary().values()
+    faults, http, requests, answers = vocabulary().values()
     assert [name for name, _, _ in faults] == list(NAMES)
-    for rows, rule in ((http, HttpRule), (requests, RequestRule)):
+    for rows, rule in ((http, HttpRule), (requests, RequestRule), (answers, AnswerRule)):
         members = " ".join(name for name, _, _ in rows).replace(".", "").replace(",", "").split()
         assert set(members) == set(rule.__struct_fields__)
-    for name, _, _ in [*faults, *http, *requests]:
+    for name, _, _ in [*faults, *http, *requests, *answers]:
         assert name in result.output
 
 

@@ -171,7 +171,7 @@ def test_both_text_endpoints_answer_with_the_schema(schema):
             "messages": [{"role": "user", "content": "hi"}],
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"name": "x", "strict": True, "schema": schema},
+                "json_schema": {"name": "x", "strict": False, "schema": schema},
             },
         },
     )

@@ -36,11 +36,15 @@ class ReasonCode(StrEnum):
     EMPTY = "empty"  #: Finder and `touch` make the name first: the content may still come
     LAST_LINE_CUT = "last-line-cut"  #: what a copy that has not ended looks like
     GZIP_BROKEN = "gzip-broken"  #: the same, where only inflating it can tell
+    END_MISSING = "end-missing"  #: the same, for what has an end of its own: JSON, Parquet, Excel
+    LAST_LINE_OPEN = "last-line-open"  #: many tables end so, and so does half a copy of one
     OPEN_WRITER = "open-writer"  #: the kernel says that somebody has it open for writing
     NO_DONE_FILE = "no-done-file"  #: its sender says when it is complete, and has not said so
     DONE_FILE = "done-file"  #: it speaks of another file, and leaves with that one
     NO_PERMISSION = "no-permission"  #: a person must act, and it is no fault of the content
     CANNOT_MOVE = "cannot-move"  #: the inbox itself forbids it
+    TASK_MISSING = "task-missing"  #: its folder is to be a task's, and nobody wrote that one
+    TASK_BROKEN = "task-broken"  #: the operator must mend the task, and the file is as good as ever
     QUEUE_FULL = "queue-full"  #: back-pressure: enough is on its way
     PAUSED = "paused"  #: somebody lets intake or submission rest
     DISK_LOW = "disk-low"  #: intake rests, everything else goes on
@@ -50,6 +54,8 @@ class ReasonCode(StrEnum):
 
     # Files in the inbox that stay there
     NOT_WANTED_NAME = "not-wanted-name"  #: another ending than ours
+    TABLE_WITHOUT_TASK = "table-without-task"  #: only its place says what is to be done with it
+    NOT_A_TABLE = "not-a-table"  #: a picture among tables
     TEMPORARY_NAME = "temporary-name"  #: how programs name what is not finished, or not for us
     IGNORED_NAME = "ignored-name"  #: the operator's own pattern
     HIDDEN = "hidden"  #: a name that begins with a dot is nobody's
@@ -59,7 +65,7 @@ class ReasonCode(StrEnum):
     DIRECTORY = "directory"  #: only files are taken
     SYMLINK = "symlink"  #: following one could take what lies outside
     SPECIAL_FILE = "special-file"  #: reading a pipe or a device may never end
-    SUBFOLDER_WITHOUT_TASK = "subfolder-without-task"  #: a subfolder is a task, and this is none
+    SUBFOLDER_WITHOUT_TASK = "subfolder-without-task"  #: too deep: only right in inbox/ is a task
 
     # Jobs, from claim to delivery
     UNLISTED = "unlisted"  #: between the rename and the ledger
@@ -95,6 +101,7 @@ class ReasonCode(StrEnum):
     ANSWERS_MISSING = "answers-missing"  #: the batch has ended, and its files are not found
     INPUT_CHANGED = "input-changed"  #: what was checked is not what lies there
     INPUT_MISSING = "input-missing"  #: somebody took it out of var/work
+    WAITING_FOR_TASK = "waiting-for-task"  #: its task broke, or went, after it had been taken
 
     # Ends
     REJECTED = "rejected"  #: something in the file must be mended; it cost nothing
@@ -135,6 +142,10 @@ TOLD: Mapping[ReasonCode, Told] = {
         " or it is rejected after {grace_seconds}", "inbox.cut_grace_seconds"),
     _C.GZIP_BROKEN: Told(_WAITING, "its gzip data is cut off or damaged, as in an unfinished copy;"
         " finish it, or it is rejected after {grace_seconds}", "inbox.cut_grace_seconds"),
+    _C.END_MISSING: Told(_WAITING, "its end is missing, as in an unfinished copy; finish it, or it is"
+        " rejected after {grace_seconds}", "inbox.cut_grace_seconds"),
+    _C.LAST_LINE_OPEN: Told(_WAITING, "its last line has no line break, as in an unfinished copy; it"
+        " is taken as it is after {grace_seconds}", "inbox.cut_grace_seconds"),
     _C.OPEN_WRITER: Told(_WAITING, "a program has it open for writing; it is taken when that program"
         " closes it"),
     _C.NO_DONE_FILE: Told(_WAITING, "its sender has not said that it is complete; it is taken once"
@@ -145,6 +156,10 @@ TOLD: Mapping[ReasonCode, Told] = {
         " after chmod g+r, or chmod a+r"),
     _C.CANNOT_MOVE: Told(_WAITING, "it can be read, but not moved out of the inbox; the daemon's user"
         " must be allowed to write there"),
+    _C.TASK_MISSING: Told(_WAITING, "there is no task {task} ({tasks}); it is taken once there is"
+        " one, or from the folder of another"),
+    _C.TASK_BROKEN: Told(_WAITING, "the task {task} must be mended ({problem}); then it is taken by"
+        " itself"),
     _C.QUEUE_FULL: Told(_WAITING, "as many jobs are on their way as are allowed; the oldest file is"
         " taken when one is delivered", "inbox.max_claimed"),
     _C.PAUSED: Told(_WAITING, "{by} paused the intake; batchd resume takes it"),
@@ -157,6 +172,10 @@ TOLD: Mapping[ReasonCode, Told] = {
 
     _C.NOT_WANTED_NAME: Told(_IGNORED, "its name is not like {wanted}; rename it, and it is taken",
         "inbox.include"),
+    _C.TABLE_WITHOUT_TASK: Told(_IGNORED, "it is a table, and only a task knows what to ask of one;"
+        " put it into inbox/TASK/ ({tasks})"),
+    _C.NOT_A_TABLE: Told(_IGNORED, "its name is not like {wanted}, and the task {task} reads nothing"
+        " else; rename it, and it is taken"),
     _C.TEMPORARY_NAME: Told(_IGNORED, "its name matches {pattern}, like something unfinished or"
         " private; rename it, and it is taken"),
     _C.IGNORED_NAME: Told(_IGNORED, "its name matches {pattern}, which is to be left alone; rename"
@@ -174,8 +193,8 @@ TOLD: Mapping[ReasonCode, Told] = {
         " itself there"),
     _C.SPECIAL_FILE: Told(_IGNORED, "it is a pipe, a socket or a device, and such are never opened;"
         " put a file there"),
-    _C.SUBFOLDER_WITHOUT_TASK: Told(_IGNORED, "it lies in inbox/{subfolder}/, and there is no task"
-        " of that name; move it into inbox/ itself"),
+    _C.SUBFOLDER_WITHOUT_TASK: Told(_IGNORED, "it lies in inbox/{subfolder}/, and files are taken"
+        " from inbox/ itself and from inbox/TASK/; move it there"),
 
     _C.UNLISTED: Told(_CLAIMED, "it left the inbox as job {job}, and the daemon's next look writes"
         " it into the ledger"),
@@ -235,6 +254,8 @@ TOLD: Mapping[ReasonCode, Told] = {
     _C.INPUT_CHANGED: Told(_HELD, "its file was changed in var/work after it had been checked; put"
         " back what was dropped"),
     _C.INPUT_MISSING: Told(_HELD, "its file is gone from var/work/{job}/in; put it back"),
+    _C.WAITING_FOR_TASK: Told(_HELD, "its task {task} cannot be used ({text}); mended, it goes on by"
+        " itself"),
 
     _C.REJECTED: Told(_REJECTED, "it was rejected ({problem}) and cost nothing: error.txt in"
         " {where} says what to mend; then drop it again"),

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 import anyio
 import structlog
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from batchd.runtime.listener import Bounds, serve
 from batchd.runtime.services import Services
 from batchd.webhooks.doorbell import Doorbell
 
 log = structlog.get_logger()
 
 MOST_BYTES = 65_536  #: of a call; one is some 200 (reference G.1)
-LONGEST = 10.0  #: seconds a connection may last: a call takes a fraction of one
-_MOST_AT_ONCE = 32  #: connections; more are told to come again, and they do
+_BOUNDS = Bounds(at_once=32, longest=10.0)  # a call takes a fraction of a second
 _AGAIN_SECONDS = 60.0  #: after a failure: somebody else has the port
 _OFF_SECONDS = 60.0  #: between two looks at whether it is to listen now
 
@@ -49,31 +45,11 @@ async def listen(services: Services) -> None:
 async def _listen_once(address: str, services: Services) -> None:
     doorbell = Doorbell(services)
     with listener_on(address) as listener:
-        server = _Server(_config(doorbell))
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(doorbell.keep)
-                host, port = listener.getsockname()[:2]
-                log.info("webhooks.listening", address=f"{host}:{port}")
-                await server.serve(sockets=[listener])
-        finally:
-            with anyio.CancelScope(shield=True):
-                await server.end()
-
-
-def _config(doorbell: Doorbell) -> uvicorn.Config:
-    return uvicorn.Config(
-        app_of(doorbell),
-        http=_Protocol,
-        ws="none",
-        lifespan="off",
-        limit_concurrency=_MOST_AT_ONCE,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-    )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(doorbell.keep)
+            host, port = listener.getsockname()[:2]
+            log.info("webhooks.listening", address=f"{host}:{port}")
+            await serve(app_of(doorbell), listener, _BOUNDS)
 
 
 def app_of(doorbell: Doorbell) -> Starlette:
@@ -115,46 +91,3 @@ def listener_on(address: str) -> Iterator[socket.socket]:
         listener.bind(place)
         listener.setblocking(False)
         yield listener
-
-
-class _Server(uvicorn.Server):
-    """A uvicorn that leaves signals alone, and ends at once when the daemon does."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.servers: list[asyncio.base_events.Server] = []
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await anyio.sleep_forever()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await self.end()
-
-    async def end(self) -> None:
-        """Hang up: whoever rang rings again."""
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            transport: Any = connection.transport
-            transport.abort()
-        tasks = list(self.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _Protocol(H11Protocol):
-    """A connection that does not last for ever, however slowly it speaks."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._end = self.loop.call_later(LONGEST, transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end.cancel()
-        super().connection_lost(exc)

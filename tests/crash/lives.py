@@ -60,6 +60,27 @@ class World:
                 pass
 
 
+async def life(
+    root: Path,
+    remote: TrippedRemote,
+    clock: FakeClock,
+    kill_at: int | None,
+    *,
+    deliveries: int = 1,
+    **settings: Any,
+) -> None:
+    """Start on a root, and live until so many folders are delivered, or until killed."""
+    TRIPWIRE.arm(root, kill_at=kill_at)
+    try:
+        async with open_services(root, remote=remote, clock=clock, **settings) as services:
+            services.ledger = TrippedLedger(services.ledger)  # type: ignore[assignment]
+            await live(services, deliveries=deliveries)
+    except* Killed:
+        pass
+    finally:
+        TRIPWIRE.disarm()
+
+
 async def say(services: Services) -> None:
     """What a person says, whenever the daemon is there to hear it: each word once.
 

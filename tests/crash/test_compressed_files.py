@@ -8,25 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.acceptance.outcomes import check_receipt
-from tests.crash.tripwire import TRIPWIRE, Killed, TrippedLedger, TrippedRemote
+from tests.crash.lives import life
+from tests.crash.tripwire import TRIPWIRE, TrippedRemote
 from tests.fakes.clock import FakeClock
-from tests.houses import delivered, drop, live, open_services, requests
+from tests.houses import delivered, drop, requests
 
 SETTINGS = {"batches": {"max_requests": 2}}
 NAME = "a.jsonl.gz"
-
-
-async def life(root: Path, remote: TrippedRemote, clock: FakeClock, kill_at: int | None) -> None:
-    """Start, and live until the folder is delivered, or until killed."""
-    TRIPWIRE.arm(root, kill_at=kill_at)
-    try:
-        async with open_services(root, remote=remote, clock=clock, **SETTINGS) as services:
-            services.ledger = TrippedLedger(services.ledger)  # type: ignore[assignment]
-            await live(services, deliveries=1)
-    except* Killed:
-        pass
-    finally:
-        TRIPWIRE.disarm()
 
 
 async def lived(root: Path, *, kill_at: int | None) -> list[str]:
@@ -34,10 +22,10 @@ async def lived(root: Path, *, kill_at: int | None) -> list[str]:
     clock = FakeClock()
     remote = TrippedRemote(clock)
     content = drop(root, NAME, requests(3)).read_bytes()
-    await life(root, remote, clock, kill_at)
+    await life(root, remote, clock, kill_at, **SETTINGS)
     places = list(TRIPWIRE.seen)
     if kill_at is not None:
-        await life(root, remote, clock, None)
+        await life(root, remote, clock, None, **SETTINGS)
 
     place = (places or ["?"])[-1]
     folder = delivered(root)["a"]

@@ -6,24 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.acceptance.outcomes import check_receipt
-from tests.crash.tripwire import TRIPWIRE, Killed, TrippedLedger, TrippedRemote
+from tests.crash.lives import life
+from tests.crash.tripwire import TRIPWIRE, TrippedRemote
 from tests.fakes.clock import FakeClock
-from tests.houses import delivered, drop, live, open_services, requests
+from tests.houses import delivered, drop, requests
 
 SETTINGS = {"inbox": {"done_file": "require"}}
-
-
-async def life(root: Path, remote: TrippedRemote, clock: FakeClock, kill_at: int | None) -> None:
-    """Start, and live until the folder is delivered, or until killed."""
-    TRIPWIRE.arm(root, kill_at=kill_at)
-    try:
-        async with open_services(root, remote=remote, clock=clock, **SETTINGS) as services:
-            services.ledger = TrippedLedger(services.ledger)  # type: ignore[assignment]
-            await live(services, deliveries=1)
-    except* Killed:
-        pass
-    finally:
-        TRIPWIRE.disarm()
 
 
 async def lived(root: Path, *, kill_at: int | None) -> int:
@@ -32,10 +20,10 @@ async def lived(root: Path, *, kill_at: int | None) -> int:
     remote = TrippedRemote(clock)
     drop(root, "a.jsonl", requests(2))
     drop(root, "a.jsonl.done", [b"it is complete"])
-    await life(root, remote, clock, kill_at)
+    await life(root, remote, clock, kill_at, **SETTINGS)
     places, place = len(TRIPWIRE.seen), (TRIPWIRE.seen or ["?"])[-1]
     if kill_at is not None:
-        await life(root, remote, clock, None)
+        await life(root, remote, clock, None, **SETTINGS)
 
     folder = delivered(root)["a"]
     assert sorted(path.name for path in (folder / "input").iterdir()) == [

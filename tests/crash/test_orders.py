@@ -6,9 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.acceptance.outcomes import check_receipt
-from tests.crash.tripwire import TRIPWIRE, Killed, TrippedLedger, TrippedRemote
+from tests.crash.lives import life
+from tests.crash.tripwire import TRIPWIRE, TrippedRemote
 from tests.fakes.clock import FakeClock
-from tests.houses import delivered, drop, live, open_services, requests, turn
+from tests.houses import delivered, drop, open_services, requests, turn
 
 
 async def planned(root: Path, remote: TrippedRemote, clock: FakeClock) -> str:
@@ -20,19 +21,6 @@ async def planned(root: Path, remote: TrippedRemote, clock: FakeClock) -> str:
             await turn(services)
             clock.advance(1.0)
         return str(await services.ledger.last_job())
-
-
-async def life(root: Path, remote: TrippedRemote, clock: FakeClock, kill_at: int | None) -> None:
-    """Start, and live until the folder is delivered, or until killed."""
-    TRIPWIRE.arm(root, kill_at=kill_at)
-    try:
-        async with open_services(root, remote=remote, clock=clock) as services:
-            services.ledger = TrippedLedger(services.ledger)  # type: ignore[assignment]
-            await live(services, deliveries=1)
-    except* Killed:
-        pass
-    finally:
-        TRIPWIRE.disarm()
 
 
 async def lived(root: Path, *, kill_at: int | None) -> int:

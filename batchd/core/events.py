@@ -57,6 +57,7 @@ class JobPlanned(JobEvent):
     shards: tuple[ShardPlan, ...]
     warnings: Mapping[str, Any] = field(default_factory=dict)
     estimate: float | None = None  #: US dollars that it is expected to cost; None is not known
+    recipe: str | None = None  #: sha256 of its task as it is now; None where it has none
     #: Where it does not fit these, and joins nobody, it is held instead; None is no budget.
     limits: Limits | None = None
 

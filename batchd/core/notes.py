@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from batchd.core.chunks import chunks_of
 from batchd.core.model import BatchError, BatchStatus
 from batchd.core.subjects import Shard
 from batchd.core.verdicts import (
@@ -51,13 +52,18 @@ class Notes:
         return msgspec.json.encode(line)
 
 
-def notes_for(shard: Shard, *, lost: bool = False, final: bool = False) -> Notes:
-    """Choose the words. `lost`: the provider no longer has a file; `final`: no round follows."""
+def notes_for(
+    shard: Shard, *, lost: bool = False, final: bool = False, per_request: int = 1
+) -> Notes:
+    """Choose the words. `lost`: the provider no longer has a file; `final`: no round follows.
+
+    `per_request`: how many rows a request carries; a word is for all of them, by the first.
+    """
     if lost:
         return Notes(_LOST, executed=True, oddity=LOST_ODDITY)
     match shard.status:
         case BatchStatus.FAILED:
-            return _of_a_failed_batch(shard, final=final)
+            return _of_a_failed_batch(shard, per_request, final=final)
         case BatchStatus.CANCELLED:
             # No oddity: a batch that was cancelled may have no files at all (reference C.5).
             usual = _CANCELLED if shard.batch else _UNSENT
@@ -71,8 +77,8 @@ def notes_for(shard: Shard, *, lost: bool = False, final: bool = False) -> Notes
 _NEVER_BEGAN = (Failure.NO_ROOM, Failure.UNPAID, Failure.FILE_UNSEEN)
 
 
-def _of_a_failed_batch(shard: Shard, *, final: bool) -> Notes:
-    if named := _named_rows(shard):
+def _of_a_failed_batch(shard: Shard, per_request: int, *, final: bool) -> Notes:
+    if named := _named_rows(shard, per_request):
         return Notes(_SPARED, executed=False, named=named)
     if final and judge_failed_batch(shard.errors) in _NEVER_BEGAN:
         return Notes(_UNSENT, executed=False)
@@ -83,9 +89,10 @@ def _of_a_failed_batch(shard: Shard, *, final: bool) -> Notes:
     return Notes(first, executed=rule_for(first.code).course is Course.PASSES)
 
 
-def _named_rows(shard: Shard) -> dict[int, BatchError]:
+def _named_rows(shard: Shard, per_request: int) -> dict[int, BatchError]:
     """Turn line numbers of the uploaded file into rows of the dropped one."""
     if judge_failed_batch(shard.errors) is not Failure.BAD_LINES:
         return {}
     lines = {error.line: error for error in shard.errors}
-    return {row: lines[n] for n, row in enumerate(shard.rows, start=1) if n in lines}
+    chunks = enumerate(chunks_of(shard.rows, per_request), start=1)
+    return {rows[0]: lines[n] for n, rows in chunks if n in lines}

@@ -68,7 +68,7 @@ def size_learned(shards: Iterable[Shard], current: int) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for shard in shards:
         if shard.round == current and shard.status is BatchStatus.EXPIRED and shard.again:
-            managed = shard.requests - len(shard.again)
+            managed = shard.requests * (len(shard.rows) - len(shard.again)) // len(shard.rows)
             most = max(shard.requests // 2, managed, 1)
             sizes[shard.model] = min(sizes.get(shard.model, most), most)
     return sizes

@@ -65,8 +65,11 @@ class Sharder:
         self._done: list[ShardPlan] = []
         self.cuts: Counter[str] = Counter()  #: by limit ("requests", "bytes"): shards it closed
 
-    def add(self, row: int, request: Request) -> None:
-        """Put one request into the shard of its kind, closing that shard where it is full."""
+    def add(self, row: int, request: Request, *more: int) -> None:
+        """Put one request into the shard of its kind, closing that shard where it is full.
+
+        `more`: further rows that it carries, in order. They travel together.
+        """
         kind = (request.endpoint, request.model)
         filling = self._open.get(kind)
         if filling and (limit := self._full(filling, request)):
@@ -76,6 +79,8 @@ class Sharder:
         if filling is None:
             filling = self._open[kind] = _Filling()
         filling.rows.add(row)
+        for other in more:
+            filling.rows.add(other)
         filling.requests += 1
         filling.size += request.size
         filling.tokens += request.tokens

@@ -44,6 +44,7 @@ class Job:
     cancel_text: str | None = None
     warnings: Mapping[str, Any] = field(default_factory=dict)
     estimate: float | None = None  #: US dollars, before anything was sent; None is not known
+    recipe: str | None = None  #: sha256 of its task as it was planned; None where it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Shard:
     endpoint: str
     model: str
     rows: RowSet
-    requests: int
+    requests: int  #: of the provider; each may carry several rows
     size: int
     tokens: int
     tries: int  #: submissions put off or refused for a passing reason, in a row

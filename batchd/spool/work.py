@@ -2,6 +2,9 @@
 
 var/work/JOB/in/NAME              the dropped file, moved here by the claim
 var/work/JOB/in/TASK/NAME         the same, from a task's folder in the inbox
+var/work/JOB/task.json            its task as it was when the file was planned
+var/work/JOB/rounds/1.jsonl       the requests of a round, rendered from records; made anew at will
+var/work/JOB/rounds/ids.jsonl     the records' ids, where a column has them; made anew at will
 var/work/JOB/done/NAME.done       what said that it was complete, where that is asked for
 var/work/JOB/regaining/SHARD/     what was uploaded, fetched back where the dropped file is gone
 var/work/JOB/plain.jsonl          its lines, where it is compressed; made anew at will
@@ -178,6 +181,18 @@ class Work:
     def _in(self, job: str, task: str = "") -> Path:
         return self.of(job) / "in" / task
 
+    def task_file(self, job: str) -> Path:
+        """Return where a job's task lies as it was when its file was planned."""
+        return self.of(job) / "task.json"
+
+    def round_file(self, job: str, number: int) -> Path:
+        """Return where the requests of a round lie, or are to lie, where they are rendered."""
+        return self.of(job) / "rounds" / f"{number}.jsonl"
+
+    def ids_file(self, job: str) -> Path:
+        """Return where the ids of a job's records lie, one a line, where a column has them."""
+        return self.of(job) / "rounds" / "ids.jsonl"
+
     def regaining(self, job: str, shard: str) -> Path:
         """Return where it is fetched back to, should it be gone, when this shard needs it."""
         return self.of(job) / "regaining" / shard
@@ -187,6 +202,13 @@ class Work:
 
         Raises `InputChanged` where that is not the one that was planned.
         """
+        dropped = self.unchanged_dropped(job, pause=pause)
+        if is_packed(dropped):
+            return self.plain_copies.of(dropped, self._plain(job.id), pause=pause)
+        return dropped
+
+    def unchanged_dropped(self, job: Job, *, pause: Pause) -> Path:
+        """Return the dropped file of a planned job, packed if it was. Raises `InputChanged`."""
         dropped = self.input(job.id)
         if dropped is None:
             raise InputChanged(
@@ -194,8 +216,6 @@ class Work:
             )
         if not is_same(dropped, known=job.signature or "", sha256=job.sha256 or "", pause=pause):
             raise InputChanged(f"{dropped} was changed after it had been checked; put it back")
-        if is_packed(dropped):
-            return self.plain_copies.of(dropped, self._plain(job.id), pause=pause)
         return dropped
 
     def forget_plain(self, job: str) -> None:

@@ -191,7 +191,11 @@ def _claim_of(job: str, services: Services) -> JobClaimed | None:
         return None
     status = dropped.stat()
     return JobClaimed(
-        job=job, name=_name(dropped), task="", size=status.st_size, owner=status.st_uid
+        job=job,
+        name=_name(dropped),
+        task=services.work.task_of(job),
+        size=status.st_size,
+        owner=status.st_uid,
     )
 
 

@@ -261,7 +261,12 @@ class _Entry:
         """Return the job that it joins."""
         if not event.join or job["cancelled_at"] is not None:
             return None
-        same = {"job": event.job, "sha256": event.sha256, "task": job["task"]}
+        same = {
+            "job": event.job,
+            "sha256": event.sha256,
+            "task": job["task"],
+            "recipe": event.recipe,
+        }
         leader: sqlite3.Row | None = self.connection.execute(sql.query("leader"), same).fetchone()
         return leader
 
@@ -331,7 +336,8 @@ class _Entry:
                 f"round {generation} of job {job} has no shard: it would never end"
             )
         for plan in plans:
-            self._insert_shard(job, {**values.columns(plan), "round": generation})
+            size = {"round": generation, "records": len(plan.rows)}
+            self._insert_shard(job, {**values.columns(plan), **size})
 
     def _insert_shard(self, job: str, shard: Mapping[str, Any]) -> None:
         number = self.connection.execute(sql.query("next_shard_number"), {"job": job}).fetchone()[0]

@@ -10,7 +10,7 @@ VALUES (:job, 'claimed', :name, :task, :size, :owner, :at, :at);
 -- Every line is good; round 1 carries everything.
 UPDATE jobs SET state = :state, state_at = :at, sha256 = :sha256, requests = :requests,
        signature = :signature, repairs = :repairs, verbatim = :verbatim, round = 1,
-       warnings = :warnings, estimate = :estimate
+       warnings = :warnings, estimate = :estimate, recipe = :recipe
  WHERE id = :job AND state = :was;
 
 -- name: job_rejected
@@ -68,10 +68,12 @@ UPDATE jobs SET state = :state, state_at = :at
                     WHERE s.job = jobs.id AND s.round = jobs.round AND s.again IS NOT NULL);
 
 -- name: leader
--- The same bytes for the same task, on their way, and not without any answer: what to join.
+-- The same bytes for the same task as it was, on their way, and not without any answer: what to
+-- join.
 SELECT id, state FROM jobs
  WHERE state IN ('active', 'settled', 'publishing') AND joined IS NULL
-   AND sha256 = :sha256 AND task = :task AND id <> :job AND cancelled_at IS NULL
+   AND sha256 = :sha256 AND task = :task AND recipe IS :recipe AND id <> :job
+   AND cancelled_at IS NULL
    AND (state = 'active'
         OR EXISTS (SELECT 1 FROM shards s WHERE s.job = jobs.id AND s.kept > 0))
  ORDER BY id LIMIT 1;
@@ -119,10 +121,10 @@ UPDATE jobs SET told_at = :at
 -- A shard begins as planned.
 INSERT INTO shards (id, job, number, round, state, endpoint, model, rows, requests, size, tokens,
                     tries, file_id, file_at, planned_at, due_at, reason, text, inputs,
-                    output_tokens, estimate)
+                    output_tokens, estimate, records)
 VALUES (:id, :job, :number, :round, 'planned', :endpoint, :model, :rows, :requests, :size, :tokens,
         :tries, :file_id, :file_at, :planned_at, :due_at, :reason, :text, :inputs, :output_tokens,
-        :estimate);
+        :estimate, :records);
 
 -- name: next_shard_number
 -- Shards of a job are numbered over all its rounds.
@@ -256,7 +258,7 @@ SELECT coalesce(sum(cost), 0.0) AS cost,
      WHERE s.state IN ('planned', 'submitting', 'open', 'ended') AND s.job <> :job
        AND NOT (s.state = 'planned' AND (j.hold IS NOT NULL OR j.cancelled_at IS NOT NULL))
     UNION ALL
-    SELECT s.estimate * (s.requests - s.kept - s.failed) / s.requests, s.requests
+    SELECT s.estimate * (s.records - s.kept - s.failed) / s.records, s.requests
       FROM jobs j JOIN shards s ON s.job = j.id
      WHERE j.state = 'active' AND j.cancelled_at IS NULL AND s.state = 'collected'
        AND s.round = j.round AND s.again IS NOT NULL AND j.id <> :job

@@ -40,12 +40,12 @@ INSERT INTO jobs (
     id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined,
     requests, signature, repairs, verbatim, reason, problems, folder, outcome, summary,
     delivered_at, tidied_at, hold, hold_text, waived, cancelled_at, cancel_why, cancel_text,
-    warnings, estimate, told_at
+    warnings, estimate, told_at, recipe
 ) VALUES (
     :id, :state, :name, :task, :size, :owner, :round, :claimed_at, :state_at, :sha256,
     :joined, :requests, :signature, :repairs, :verbatim, :reason, :problems, :folder,
     :outcome, :summary, :delivered_at, :tidied_at, :hold, :hold_text, :waived, :cancelled_at,
-    :cancel_why, :cancel_text, :warnings, :estimate, :told_at
+    :cancel_why, :cancel_text, :warnings, :estimate, :told_at, :recipe
 );
 
 -- name: restore_shard
@@ -55,11 +55,11 @@ INSERT INTO shards (
     due_at, file_id, batch, status, counts, output_file, error_file, errors, planned_at,
     submit_started_at, opened_at, ended_at, completed_at, collected_at, again, uncounted,
     kept, failed, usage, oddities, reason, inputs, output_tokens, estimate, file_at, expires_at,
-    cancel_asked_at, cleaned_at, status_at
+    cancel_asked_at, cleaned_at, status_at, records
 ) VALUES (
     :id, :job, :number, :round, :state, :endpoint, :model, :rows, :requests, :size, :tokens,
     :tries, :due_at, :file_id, :batch, :status, :counts, :output_file, :error_file, :errors,
     :planned_at, :submit_started_at, :opened_at, :ended_at, :completed_at, :collected_at,
     :again, :uncounted, :kept, :failed, :usage, :oddities, :reason, :inputs, :output_tokens,
-    :estimate, :file_at, :expires_at, :cancel_asked_at, :cleaned_at, :status_at
+    :estimate, :file_at, :expires_at, :cancel_asked_at, :cleaned_at, :status_at, :records
 );

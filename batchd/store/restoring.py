@@ -55,7 +55,8 @@ def _fill(connection: sqlite3.Connection, restored: Restored, at: float) -> None
         columns = values.columns(job) | beside_job
         connection.execute(sql.recovery_query("restore_job"), columns)
     for shard in restored.shards:
-        connection.execute(sql.recovery_query("restore_shard"), values.columns(shard))
+        columns = values.columns(shard) | {"records": len(shard.rows)}
+        connection.execute(sql.recovery_query("restore_shard"), columns)
     for row in restored.spend:
         connection.execute(sql.recovery_query("restore_spend"), row)
     words = ("at", "job", "shard", "event", "facts")

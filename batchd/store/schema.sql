@@ -40,7 +40,8 @@ CREATE TABLE jobs (
     cancel_text  TEXT,
     warnings     TEXT NOT NULL DEFAULT '{}',
     estimate     REAL,                 -- US dollars, before anything was sent
-    told_at      REAL                  -- when the notice of its end was given, or given up
+    told_at      REAL,                 -- when the notice of its end was given, or given up
+    recipe       TEXT                  -- sha256 of its task as it was when it was planned
 ) STRICT;
 
 -- Whole, not only of what is live: SQLite can't use a partial index for `state = :state`.
@@ -95,6 +96,7 @@ CREATE TABLE shards (
     cancel_asked_at   REAL,
     cleaned_at        REAL,            -- when its files were deleted at the provider
     status_at         REAL,            -- when its status was first seen
+    records           INTEGER NOT NULL DEFAULT 0,  -- how many rows: a request may carry several
     UNIQUE (job, number)
 ) STRICT;
 

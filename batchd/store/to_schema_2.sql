@@ -33,7 +33,8 @@ CREATE TABLE new_jobs (
     cancel_text  TEXT,
     warnings     TEXT NOT NULL DEFAULT '{}',
     estimate     REAL,
-    told_at      REAL
+    told_at      REAL,
+    recipe       TEXT
 ) STRICT;
 INSERT INTO new_jobs (
     id, state, name, task, size, owner, round, claimed_at, state_at, sha256, joined, requests,
@@ -60,6 +61,8 @@ ALTER TABLE shards ADD COLUMN cancel_asked_at REAL;
 ALTER TABLE shards ADD COLUMN cleaned_at REAL;
 CREATE INDEX shards_to_clean ON shards (job, number) WHERE cleaned_at IS NULL;
 ALTER TABLE shards ADD COLUMN status_at REAL;
+ALTER TABLE shards ADD COLUMN records INTEGER NOT NULL DEFAULT 0;
+UPDATE shards SET records = requests;
 CREATE INDEX shards_started ON shards (submit_started_at);
 
 CREATE TABLE pauses (

@@ -91,3 +91,10 @@ def test_what_is_too_large_for_the_queue_did_not_run_and_says_so():
 def test_what_never_began_in_a_cancelled_job_was_cancelled(error: BatchError):
     notes = notes_for(ended(BatchStatus.FAILED, error), final=True)
     assert (notes.said.code, notes.executed) == ("batch_cancelled", False)
+
+
+def test_a_named_line_is_the_request_that_was_uploaded_there_with_all_its_rows():
+    failed = replace(ended(BatchStatus.FAILED, replace(BAD, line=2)), rows=RowSet(((1, 9),)))
+    notes = notes_for(failed, per_request=4)
+    codes = [read_answer(notes.line("a", row), "/v1/responses").code for row in (1, 5, 9)]
+    assert codes == ["not_executed", "invalid_url", "not_executed"]

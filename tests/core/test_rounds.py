@@ -137,3 +137,11 @@ def test_sizes_are_learned_by_model_in_this_round_from_what_expired_and_is_left(
 def test_a_job_that_was_cancelled_gets_no_further_round():
     assert not is_final(JOB)
     assert is_final(replace(JOB, cancelled_at=1.0))
+
+
+def test_of_several_records_in_a_request_what_was_managed_is_counted_in_requests():
+    """Ten records each: three hundred unanswered records are thirty requests."""
+    shard = replace(
+        expired(1, 100, 0), rows=RowSet(((1, 1000),)), requests=100, again=RowSet(((701, 1000),))
+    )
+    assert size_learned([shard], 1) == {"m": 70}

@@ -114,3 +114,15 @@ def test_what_closed_the_shards_is_counted():
         sharder.add(row, request(size))
     assert [plan.requests for plan in sharder.finish()] == [2, 1, 1, 1]
     assert sharder.cuts == {"requests": 1, "bytes": 2}
+
+
+def test_the_rows_of_one_request_travel_together():
+    sharder = Sharder(ShardLimits(max_requests=2))
+    for rows in ((1, 2, 3), (4, 7, 9), (10,)):
+        sharder.add(rows[0], request(10), *rows[1:])
+    plans = sharder.finish()
+    assert [plan.rows for plan in plans] == [
+        RowSet(((1, 4), (7, 7), (9, 9))),
+        RowSet(((10, 10),)),
+    ]
+    assert [plan.requests for plan in plans] == [2, 1]

@@ -185,3 +185,15 @@ async def test_a_price_may_be_known_after_a_start(tmp_path: Path):
         assert await ledger.lapse_unpriced(at=2.0) == [JOB]
         await ledger.record(planning(costing(0.5), per_job=1.0), at=3.0)
         assert (await job(ledger)).state is JobState.ACTIVE
+
+
+async def test_what_is_to_be_tried_again_counts_by_the_record_where_a_request_has_several(
+    tmp_path: Path,
+):
+    """Two requests of three records each; one of the six is to be tried again."""
+    grouped = replace(costing(6.0, 1, 2, 3, 4, 5, 6), requests=2)
+    async with open_ledger(tmp_path) as ledger:
+        await ledger.record(claimed(), planning(grouped), at=NOVEMBER_30)
+        tally = replace(collected(f"{JOB}-1", 5), kept=5, failed=0, usage={})
+        await ledger.record(*to_ended(f"{JOB}-1"), tally, at=NOVEMBER_30)
+        assert await standing(ledger) == Spending(under_way=1.0)

@@ -752,3 +752,17 @@ async def test_what_is_spent_is_added_up_by_day_and_model(tmp_path: Path):
 
 def replaced_cost(usage: ModelUsage) -> ModelUsage:
     return ModelUsage(usage.usage, usage.requests, cost=None, direct_cost=None)
+
+
+async def test_the_same_file_joins_only_where_its_task_is_the_same(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        same, other = "0bbbbb", "0ccccc"
+        for job in (JOB, same, other):
+            await ledger.record(claimed(job), at=1.0)
+        for job, recipe in ((JOB, "1f"), (same, "1f"), (other, "2e")):
+            await ledger.record(
+                replace(planned(plan(1), job=job), join=True, recipe=recipe), at=2.0
+            )
+        jobs = [await ledger.job(job) for job in (JOB, same, other)]
+        assert [job.joined for job in jobs] == [None, JOB, None]
+        assert [job.recipe for job in jobs] == ["1f", "1f", "2e"]

@@ -10,6 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,12 +20,20 @@ from batchd.core.rows import RowSet
 from batchd.core.unusable import ODDITY as UNUSABLE
 from batchd.core.unusable import is_without_model
 from batchd.core.usage import UNKNOWN, Charge, ModelUsage, Usage
-from batchd.core.verdicts import Fate, Verdict, fate_of, judge
+from batchd.core.verdicts import Fate, Verdict, judge
 
 Price = Callable[[str | None, Usage], Charge]
 
 #: Answers that never report usage (reference H): what they took is no tokens, not an unknown number.
 _WITHOUT_USAGE = "/moderations"
+
+
+class Spot(NamedTuple):
+    """Where a line lies."""
+
+    source: Source
+    offset: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +104,20 @@ class Harvest:
         except (msgspec.MsgspecError, RecursionError):
             self._oddities["unreadable_lines"] += 1
             return
+        self._bring(answer, Spot(source, offset, len(line)), executed=executed)
+
+    def _bring(self, answer: Answer, spot: Spot, *, executed: bool) -> None:
+        """Bring an answer to its request."""
         row = self._ids.get(answer.custom_id)
         if row is None:
             self._oddities["unknown_ids"] += 1
-            return
-        fate = fate_of(answer)
-        unsent = fate is Fate.CANCELLED
-        place = _Place(source, offset, len(line), fate is Fate.SUCCEEDED, unsent)
-        if row in self._places:
-            self._repeated(row, answer, place)
+        elif row not in self._places:
+            self._settle(row, answer, spot, executed=executed)
+            self._spend(answer)
         else:
-            self._settle(row, answer, place, executed=executed)
+            self._oddities["repeated_ids"] += 1
+            if self._betters(row, answer, spot):
+                self._spend(answer)
 
     def missing(self) -> Iterator[tuple[str, int]]:
         """Yield the requests that nothing has answered yet: custom_id and row."""
@@ -140,7 +152,7 @@ class Harvest:
             oddities=dict(self._oddities),
         )
 
-    def _settle(self, row: int, answer: Answer, place: _Place, *, executed: bool) -> None:
+    def _settle(self, row: int, answer: Answer, spot: Spot, *, executed: bool) -> None:
         judgement = judge(
             answer,
             attempts_before=self._attempts_before[row],
@@ -148,21 +160,23 @@ class Harvest:
             executed=executed,
             final=self._final,
         )
-        self._places[row] = place
+        self._places[row] = _Place(
+            *spot, judgement.fate is Fate.SUCCEEDED, judgement.fate is Fate.CANCELLED
+        )
         self._without_model += is_without_model(answer.code, answer.status)
         if judgement.verdict is Verdict.AGAIN:
             self._again.add(row)
         if not judgement.executed:
             self._uncounted.add(row)
-        self._spend(answer)
 
-    def _repeated(self, row: int, answer: Answer, place: _Place) -> None:
+    def _betters(self, row: int, answer: Answer, spot: Spot) -> bool:
         """The first line counts, but an answer beats a failure: it was paid for."""
-        self._oddities["repeated_ids"] += 1
-        if place.succeeded and not self._places[row].succeeded:
+        is_better = answer.code is None and not self._places[row].succeeded
+        if is_better:
             self._again.discard(row)
             self._uncounted.discard(row)
-            self._settle(row, answer, place, executed=True)
+            self._settle(row, answer, spot, executed=True)
+        return is_better
 
     def _spend(self, answer: Answer) -> None:
         usage = answer.usage

@@ -10,9 +10,11 @@
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-# By whole files, so that what a file's tests share is made once. Two at least: a test of real
-# processes mostly waits. Four at most: some of them want their share of memory and disk.
-TOGETHER = -n $(shell n=$$(nproc 2>/dev/null || echo 2);   [ $$n -lt 2 ] && n=2; [ $$n -gt 4 ] && n=4; echo $$n) --dist loadfile --no-loadscope-reorder
+# By whole files, so that what a file's tests share is made once. Two for each processor, for a test
+# of real processes waits for half of its time; four at most, for some of them want their share of
+# memory and disk.
+TOGETHER = -n $(shell n=$$(nproc 2>/dev/null || echo 2); n=$$((2 * n)); [ $$n -gt 4 ] && n=4; echo $$n) \
+           --dist loadfile --no-loadscope-reorder
 
 # A Python counts when it runs (a pyenv shim may be there and fail), is new enough and has venv.
 IS_USABLE = -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1

@@ -148,6 +148,7 @@ class Answer:
     code: str | None = None  #: why it failed
     message: str | None = None
     soft: Soft | None = None  #: not a plain answer; some of these are failures as well
+    raw: str | None = None  #: of a task: the text that came where an object was asked for
 
 
 def read_answer(line: bytes, endpoint: str, *, truncated_fails: bool = False) -> Answer:

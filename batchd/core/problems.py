@@ -68,6 +68,7 @@ class Problem:
     line: int | None = None  #: 1-based; None where the file as a whole is meant
     param: str | None = None
     excerpt: str = ""  #: the beginning of the offending line
+    row: int | None = None  #: of a table: the record's number, 1-based
 
 
 @dataclass(slots=True)

@@ -316,6 +316,8 @@ _NOTICED = {
     "blank_lines": "blank lines, which were left out",
     "unknown_ids": "answers to a custom_id that was not asked",
     "repeated_ids": "answers to a custom_id that had one",
+    "invented_ids": "entries of an answer for several, under an id that was not asked",
+    "fenced_json": "answers with ``` around their JSON, which were taken",
     "unreadable_lines": "lines from the provider that are no answer",
     "missing_answers": "times that a request was in no file of its batch",
     "lost_answers": "requests whose answers the provider no longer has",

@@ -53,6 +53,8 @@ LOST_CODE = "answers_lost"
 CANCELLED_CODE = "batch_cancelled"
 NOT_EXECUTED_CODE = "not_executed"
 NO_ROOM_CODE = "token_limit_exceeded"
+INVALID_CODE = "invalid_output"
+MISSING_RECORD_CODE = "missing_record"
 
 _PASSES, _LASTS, _UNSENT = Course
 
@@ -110,6 +112,9 @@ BY_CODE: Mapping[str, Rule] = {
     "refusal": Rule(_LASTS, "the model said no, and was paid for it"),
     "content_filter": Rule(_LASTS, "the filter left nothing of the answer, and it was paid for"),
     "truncated": Rule(_LASTS, "the same limit would cut it again"),
+    # Answers that a task can't use (core/taking.py)
+    INVALID_CODE: Rule(_PASSES, "models say it otherwise the next time"),
+    MISSING_RECORD_CODE: Rule(_PASSES, "it was left out of an answer for several"),
 }
 
 #: By the HTTP status of a line, where the code says nothing (reference C.3, C.4).

@@ -48,6 +48,8 @@ PASSING_CODES = {
     "no_answer",
     "missing_answer",
     "not_executed",
+    "invalid_output",
+    "missing_record",
 }
 LASTING_CODES = {
     "answers_lost",

@@ -1,0 +1,254 @@
+"""Templates over a record: a sandbox in which nothing is looked up, loaded or left to chance.
+
+What stands in a record is only ever a value: it is printed, never read as a template. The same
+record gives the same text, because a crash renders it again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from traceback import walk_tb
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing as _missing
+
+from batchd.core.errors import InputError
+from batchd.core.names import printable
+from batchd.core.problems import Problem
+
+#: What a template may run into; whatever else happens in one is a bug of ours.
+_WRONG = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+_METHODS = ("get", "items", "keys", "values")  #: of an object that may have a field of that name
+_BY_CHANCE = ("random",)  #: filters that give another text every time
+_MOST_NAMES = 12  #: columns named in a message; a table may have hundreds
+_SOURCE = "<a task's template>"
+
+
+class BadRecord(InputError):
+    """A record that makes no request; the file is rejected, and `problem` says which and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class Fields(dict[str, Any]):
+    """A record as templates see it: its columns, and in a group its id."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return as_json(self)
+
+
+class _Missing(StrictUndefined):
+    """A name that a record does not have: an error that names those it has."""
+
+    @property
+    def _undefined_message(self) -> str:
+        name = printable(str(self._undefined_name))
+        holder = self._undefined_obj
+        if holder is _missing or isinstance(holder, Fields):
+            return f'there is no column "{name}"'
+        if isinstance(holder, Mapping):
+            return f'there is no "{name}" here; there is {listed(holder, meant=name)}'
+        return f'there is no "{name}" in {_kind(holder)}'
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Fields before methods: a column may be called `items`."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Look up `obj.attribute`."""
+        if isinstance(obj, dict):
+            if attribute in obj:
+                return obj[attribute]
+            if attribute not in _METHODS:
+                return self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Look up `obj["argument"]`: of a record only ever a field."""
+        if isinstance(obj, dict):
+            return obj[argument] if argument in obj else self.undefined(obj=obj, name=argument)
+        return super().getitem(obj, argument)
+
+
+def shorten(text: object, chars: int = 1000) -> str:
+    """Cut a text to `chars` characters, at a word's end where one is near, with an ellipsis."""
+    whole = str(_printed(text))
+    if len(whole) <= chars:
+        return whole
+    cut = whole[: max(chars - 1, 0)]
+    at_word = re.sub(r"\s+\S*\Z", "", cut) if not whole[len(cut)].isspace() else cut.rstrip()
+    # A text without blanks, or one enormous word at the end: better cut in a word than nothing left.
+    return (at_word if len(at_word) * 3 > len(cut) else cut) + "…"
+
+
+def as_json(value: object) -> str:
+    """Show a nested value as JSON, as it stood in the file."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _printed(value: Any) -> Any:
+    """What `{{ }}` writes: nothing for a null, JSON words and JSON objects as in the file."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list | tuple):
+        return as_json(value)
+    if callable(value) and not isinstance(value, StrictUndefined):  # that one says it better
+        raise TypeError("this is something to call: write it with parentheses, or name a column")
+    return value
+
+
+def _environment() -> _Environment:
+    made = _Environment(
+        undefined=_Missing,
+        finalize=_printed,
+        autoescape=False,  # prompts are no web pages
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=0,
+    )
+    for name in ("lipsum", "cycler", "joiner"):  # the first one by chance, the others for pages
+        del made.globals[name]
+    for name in _BY_CHANCE:
+        del made.filters[name]
+    made.filters["shorten"] = shorten
+    made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "default": str}
+    made.filters["tojson"] = as_json  # the usual one escapes < and > for web pages
+    return made
+
+
+_ENVIRONMENT = _environment()
+
+
+class Text:
+    """One template of a task, compiled."""
+
+    def __init__(self, source: str, *, key: str) -> None:
+        """`key`: "prompt" or "system". Raises `jinja2.TemplateSyntaxError`."""
+        self.key = key
+        tree = _ENVIRONMENT.parse(source)
+        code = _ENVIRONMENT.compile(tree, filename=_SOURCE)
+        self._template = Template.from_code(_ENVIRONMENT, code, _ENVIRONMENT.globals)
+        self._render = self._template.render
+        self.constant = None if _has_holes(source) else self._template.render()
+
+    def render(self, names: Mapping[str, Any], *, row: int, columns: Iterable[str]) -> str:
+        """Return the text. Raises `BadRecord`; `columns` are named where one was meant."""
+        try:
+            return self._render(names)
+        except _WRONG as error:
+            raise BadRecord(self._problem(error, row=row, columns=tuple(columns))) from error
+
+    def _problem(self, error: BaseException, *, row: int, columns: tuple[str, ...]) -> Problem:
+        line = _line_in_template(error)
+        where = f"{self.key}, line {line}" if line else self.key
+        what = printable(str(error) or type(error).__name__)[:300]
+        found = re.match(r'there is no column "(.*)"', what)
+        if not found:
+            return Problem("template_error", f"{where}: {what}", _MEND, row=row, param=self.key)
+        return Problem(
+            "unknown_column",
+            f"{where}: {what}; there is {listed(columns, meant=found[1])}",
+            unknown_remedy(found[1], columns),
+            row=row,
+            param=found[1],
+        )
+
+
+_MEND = "Mend the template, or the value it works on; the filter default() fills what is missing."
+
+
+def unknown_remedy(name: str, columns: Iterable[str]) -> str:
+    """What to write instead of a column that isn't there."""
+    meant = nearest(name, columns)
+    if meant is None:
+        return (
+            "Name a column of the table, or give the table that column; where it may be missing,"
+            f' write {{{{ {name} | default("") }}}}.'
+        )
+    written = meant if meant.isidentifier() else f'record["{meant}"]'
+    return f"Did you mean {{{{ {written} }}}}?"
+
+
+def nearest(name: str, columns: Iterable[str]) -> str | None:
+    """The column that was meant: `title` for `Title`, `Job Title` for `job_title`."""
+    plain = {_plain(column): column for column in columns}
+    near = get_close_matches(_plain(name), plain, n=1, cutoff=0.75)
+    return plain[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold() or name
+
+
+def listed(names: Iterable[str], *, meant: str = "") -> str:
+    """Name columns in a message: not hundreds of them, but the one that was meant."""
+    shown = [printable(str(name)) for name in names]
+    if len(shown) > _MOST_NAMES:
+        near = nearest(meant, shown)
+        first = [near] if near else []
+        first += [name for name in shown if name != near][: _MOST_NAMES - len(first)]
+        return f"{', '.join(first)} and {len(shown) - len(first)} more"
+    return ", ".join(shown) or "nothing"
+
+
+def _kind(value: object) -> str:
+    kinds = {str: "a text", bool: "true or false", list: "a list", type(None): "a null"}
+    return kinds.get(type(value), "a number" if isinstance(value, int | float) else "a value")
+
+
+def _line_in_template(error: BaseException) -> int | None:
+    """Jinja puts the template's own lines into the traceback."""
+    frames = [line for frame, line in walk_tb(error.__traceback__) if _is_ours(frame)]
+    return frames[-1] if frames else getattr(error, "lineno", None)
+
+
+def _is_ours(frame: Any) -> bool:
+    return bool(frame.f_code.co_filename == _SOURCE)
+
+
+def _has_holes(source: str) -> bool:
+    return any(not isinstance(node, nodes.TemplateData) for node in _pieces(source))
+
+
+def _pieces(source: str) -> Iterable[nodes.Node]:
+    for output in _ENVIRONMENT.parse(source).body:
+        yield from output.nodes if isinstance(output, nodes.Output) else (output,)
+
+
+def syntax_problem(source: str) -> tuple[int, str] | None:
+    """Return the line (from 1, within the template) of what can't be compiled, and why."""
+    try:
+        _ENVIRONMENT.from_string(source)
+    except TemplateSyntaxError as error:  # of it is the error for a filter that isn't there
+        return error.lineno, error.message or "not a template"
+    return None
+
+
+def names_used(source: str) -> frozenset[str]:
+    """Names that a template takes from the record, as variables, members or in brackets."""
+    tree = _ENVIRONMENT.parse(source)
+    names = {node.name for node in tree.find_all(nodes.Name)}
+    names |= {node.attr for node in tree.find_all(nodes.Getattr)}
+    keys = (node.arg for node in tree.find_all(nodes.Getitem))
+    return frozenset(names | {key.value for key in keys if isinstance(key, nodes.Const)})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ class Prices:
     @property
     def source(self) -> str:
         """Where the prices come from, for the receipt."""
-        listed = f"genai-prices {version('genai-prices')}, OpenAI, batch"
+        listed = f"genai-prices {_list_version()}, OpenAI, batch"
         return f"[prices], then {listed}" if self._own else listed
 
     def charge(self, model: str | None, usage: Usage, *, asked: str | None = None) -> Charge:
@@ -90,6 +91,12 @@ class Prices:
             batch, direct = _learn(model, "batch"), _learn(model, "standard")
             self._listed[model] = _Listed(batch, direct) if batch and direct else None
         return self._listed[model]
+
+
+@cache
+def _list_version() -> str:
+    """Read once: its metadata are parsed as a mail is, which took longer than a small file's rest."""
+    return version("genai-prices")
 
 
 def _own_rates(own: settings.Prices) -> Mapping[str, _Rates]:

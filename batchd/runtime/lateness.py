@@ -10,8 +10,9 @@ import structlog
 log = structlog.get_logger()
 
 TOO_LATE = 0.2  #: seconds; nothing of ours may hold the loop for longer
-#: Seconds between two looks. A block is seen to be shorter than it was by as much at the most.
-LOOSE, CLOSE = 0.1, 0.01
+#: Seconds between two looks. A block is seen to be shorter than it was by as much at the most; and
+#: each look wakes a processor that has nothing else to do.
+LOOSE, CLOSE = 0.25, 0.01
 _TOLD_EVERY = 60.0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,11 @@ class Crew:
         again and again would keep all others out.
         """
         return self.limit + len(self._busy) + len(self._delays)
+
+    @property
+    def busy(self) -> Iterable[str]:
+        """What is in flight."""
+        return self._busy.keys()
 
     def is_busy(self, key: str) -> bool:
         """Whether a thing is in flight."""

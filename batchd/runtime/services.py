@@ -68,6 +68,7 @@ class Services:
     scan_only: str | None = None  #: why the inbox can't be watched (a network file system)
     collector: Collector = field(default_factory=Collector)
     intake: Intake = field(default_factory=Intake)
+    listed: set[str] = field(default_factory=set)  #: job folders that the ledger has, as it said
     stuck_told: dict[str, float] = field(default_factory=dict)  #: when, by batch
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
     next_times: dict[str, float] = field(default_factory=dict)  #: monotonic, of what is done rarely

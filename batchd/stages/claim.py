@@ -15,7 +15,6 @@ from pathlib import Path
 import structlog
 
 from batchd.core.events import JobClaimed
-from batchd.core.model import Pause
 from batchd.core.names import next_job_id, shown
 from batchd.core.reasons import ReasonCode
 from batchd.runtime.services import Services
@@ -46,9 +45,11 @@ _OF_THE_DISK = frozenset(
 async def run_once(services: Services) -> int:
     """Do what is ordered, take the settled files, then list what is not listed."""
     settled, orders = await in_thread(_settled, services, most=await _room(services))
-    staying = await obey(orders, services)
+    # Each is a thread or a question to the ledger, several times a second: only where it is needed.
+    staying = await obey(orders, services) if orders else []
     await in_thread(_say_what_waits, settled, staying, services)
-    await in_thread(_take, settled, await services.ledger.last_job(), services)
+    if settled:
+        await in_thread(_take, settled, await services.ledger.last_job(), services)
     return await _list_unlisted(services)
 
 
@@ -62,14 +63,15 @@ async def next_look(services: Services) -> float | None:
 async def _room(services: Services) -> int:
     """How many files may be taken now. What finds no room stays in the inbox, oldest first."""
     settings = services.settings
-    if by := (await services.ledger.pauses()).get(Pause.INTAKE):
-        services.intake.stop(ReasonCode.PAUSED, f"{by} paused the intake")
+    on_their_way, paused_by = await services.ledger.intake()
+    if paused_by:
+        services.intake.stop(ReasonCode.PAUSED, f"{paused_by} paused the intake")
         return 0
     free = await in_thread(services.folders.free_bytes)
     if free < settings.folders.min_free_bytes:
         services.intake.stop(ReasonCode.DISK_LOW, f"{free:,} bytes are free on the disk of var/")
         return 0
-    room = settings.inbox.max_claimed - await services.ledger.on_their_way()
+    room = settings.inbox.max_claimed - on_their_way
     if room <= 0:
         services.intake.stop(
             ReasonCode.QUEUE_FULL, f"{settings.inbox.max_claimed:,} jobs are on their way"
@@ -127,8 +129,6 @@ def _say_what_waits(
 
 
 def _take(settled: Sequence[Found], last: str | None, services: Services) -> None:
-    if not settled:
-        return
     last = max(filter(None, (last, *services.work.jobs())), default=None)
     jobs = list[str]()
     for _ in settled:
@@ -162,9 +162,9 @@ def _take_one(file: Found, job: str, services: Services) -> None:
 
 
 async def _list_unlisted(services: Services) -> int:
-    folders = await in_thread(services.work.jobs)
-    known = await services.ledger.known_jobs(folders)
-    unlisted = [job for job in folders if job not in known]
+    unlisted = await _unlisted(services)
+    if not unlisted:
+        return 0
     claims = await in_thread(_claims_of, unlisted, services)
     await services.ledger.record(*claims, at=services.clock.now())
     await in_thread(_tell, claims)  # a thousand lines would hold the loop for a third of a second
@@ -172,6 +172,15 @@ async def _list_unlisted(services: Services) -> int:
         services.bells["plan"].ring()
         services.bells[NAME].ring()  # there may be more than one handful
     return len(claims)
+
+
+async def _unlisted(services: Services) -> list[str]:
+    """Return the folders that the ledger does not know. Ten thousand are not asked for each time."""
+    folders = await in_thread(services.work.jobs)
+    fresh = [job for job in folders if job not in services.listed]
+    known = await services.ledger.known_jobs(fresh) if fresh else set()
+    services.listed = known | services.listed.intersection(folders)
+    return [job for job in fresh if job not in known]
 
 
 def _tell(claims: Sequence[JobClaimed]) -> None:

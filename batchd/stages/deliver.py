@@ -39,9 +39,8 @@ LIMIT = 2  #: folders built at once: rendering is work for a processor
 async def run_once(services: Services) -> int:
     """Finish what is appearing, build what is settled or rejected."""
     started, reach = 0, services.crews[NAME].reach
-    for state in (JobState.PUBLISHING, JobState.REJECTED, JobState.SETTLED):
-        for job in await services.ledger.jobs_in(state, most=reach):
-            started += services.start(NAME, job.id, _deliver, job, services)
+    for job in await services.ledger.jobs_to_deliver(most=reach):
+        started += services.start(NAME, job.id, _deliver, job, services)
     return started
 
 

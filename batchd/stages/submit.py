@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from batchd.core import limits
-from batchd.core.admission import HOUR, Load, Resting, admit
+from batchd.core.admission import HOUR, Admission, Created, Limits, Load, Resting, admit
 from batchd.core.errors import RemoteDenied, RemoteError, RemoteRefused, RemoteUnavailable
 from batchd.core.events import FileUploaded, ShardCancelled
 from batchd.core.model import BatchError, BatchOrder, Pause, ShardState
@@ -54,12 +54,12 @@ async def run_once(services: Services) -> int:
 async def next_look(services: Services) -> float | None:
     """When a doubt may be settled, a deferred shard is due, or another hour has begun."""
     ledger, now = services.ledger, services.clock.now()
-    states = (ShardState.SUBMITTING, ShardState.PLANNED)
-    dues = [await ledger.next_due(state, after=now) for state in states]
-    created = await ledger.created_since(now - HOUR)
+    due, some_planned = await ledger.next_submission(now=now)
+    dues = [] if due is None else [due]
+    created = await ledger.created_since(now - HOUR) if some_planned else Created()
     if created.number >= services.settings.batches.max_per_hour and created.oldest is not None:
         dues.append(created.oldest + HOUR)
-    return min((due - now for due in dues if due is not None and due > now), default=None)
+    return min((due - now for due in dues if due > now), default=None)
 
 
 async def _call_off(services: Services) -> int:
@@ -89,17 +89,33 @@ async def _end_unsent(
 
 async def _admitted(services: Services, now: float) -> list[Shard]:
     """Choose the planned shards that may be sent now. Those that never may are ended."""
-    ledger, crew = services.ledger, services.crews[NAME]
+    crew = services.crews[NAME]
     if not crew.room:
         return []
-    queue = await ledger.shards_to_submit(now=now, most=_MANY_PLANNED)
+    # A handful is enough nearly always; only where it finds no room may others behind it.
+    for most in (crew.reach, _MANY_PLANNED):
+        queue = await services.ledger.shards_to_submit(now=now, most=most, first=crew.busy)
+        if not queue:
+            return []
+        allowed = await room.limits(services)
+        admission = await _admission(queue, allowed, services, now)
+        if len(admission.admitted) >= crew.room or len(queue) < most:
+            break
+    for shard in admission.too_large:
+        await room.cut_up(shard, allowed.learned[shard.model], services)
+    return list(admission.admitted[: crew.room])
+
+
+async def _admission(
+    queue: Sequence[Shard], allowed: Limits, services: Services, now: float
+) -> Admission:
+    ledger, crew = services.ledger, services.crews[NAME]
     # On their way, though the ledger doesn't say so before the upload has ended. Counted before
     # what is at the provider: one that gets there in between counts twice, not never.
     busy = Load.of(shard for shard in queue if crew.is_busy(shard.id))
     load = await ledger.live_at_provider()
     created = await ledger.created_since(now - HOUR)
-    allowed = await room.limits(services)
-    admission = admit(
+    return admit(
         [shard for shard in queue if crew.is_free(shard.id)],
         load=load + busy,
         created=replace(created, number=created.number + busy.batches),
@@ -107,9 +123,6 @@ async def _admitted(services: Services, now: float) -> list[Shard]:
         resting=Resting(is_paused=Pause.SUBMISSION in await ledger.pauses()),
         now=now,
     )
-    for shard in admission.too_large:
-        await room.cut_up(shard, allowed.learned[shard.model], services)
-    return list(admission.admitted[: crew.room])
 
 
 async def _submit(planned: Shard, services: Services) -> None:
@@ -119,7 +132,7 @@ async def _submit(planned: Shard, services: Services) -> None:
     job = await services.ledger.job(shard.job)
     if not await _may_go(job, services):
         return
-    if errors := unsent_for(shard, await services.ledger.shards_of(job.id)):
+    if errors := await _is_unsent(shard, services):
         await _end_unsent([shard], {shard.job: errors}, services)
         return
     try:
@@ -140,6 +153,13 @@ async def _submit(planned: Shard, services: Services) -> None:
         await _create(shard, job, file_id, services)
 
 
+async def _is_unsent(shard: Shard, services: Services) -> tuple[BatchError, ...]:
+    """Return why it is not even sent. A job of ten thousand shards is read for one in trouble."""
+    if not await services.ledger.found_no_model(shard.job, shard.model):
+        return ()
+    return unsent_for(shard, await services.ledger.shards_of(shard.job))
+
+
 async def _may_go(job: Job, services: Services) -> bool:
     """Whether nobody has held, cancelled or paused it. What rests keeps its uploaded file."""
     stopped = job.hold is not None or job.cancelled_at is not None
@@ -147,7 +167,7 @@ async def _may_go(job: Job, services: Services) -> bool:
 
 
 async def _create(shard: Shard, job: Job, file_id: str, services: Services) -> None:
-    total = len(await services.ledger.shards_of(job.id))
+    total = await services.ledger.number_of_shards(job.id)
     order = _order(shard, job, file_id, services, total=total)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
     started = noting.started(shard, services)

@@ -63,6 +63,8 @@ class Ledger(Lookups):
 
     async def record(self, *events: e.Event, at: float) -> None:
         """Record facts, all in one transaction. Raises `BrokenInvariant` for an illegal move."""
+        if not events:
+            return  # a sweep that saw nothing new, a look that found nothing: nothing is written
 
         def work(connection: sqlite3.Connection) -> None:
             for event in events:

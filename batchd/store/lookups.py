@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -29,6 +29,13 @@ class Glance:
     oldest: float | None  #: when the first of them was opened
     next_look: float | None  #: when one of them is to be looked at
     waiting: int  #: jobs on their way with nothing open
+
+
+class NextSubmission(NamedTuple):
+    """When the stage that submits is to look again."""
+
+    due: float | None  #: a doubt, or a shard that was put off
+    some_planned: bool  #: whether anything waits for another hour, or for room
 
 
 class Lookups:
@@ -55,6 +62,10 @@ class Lookups:
     async def jobs_in(self, state: JobState, *, most: int = _MOST) -> Sequence[Job]:
         """Return jobs of a state, oldest first."""
         return await self._all("jobs_in", values.job, state=str(state), most=most)
+
+    async def jobs_to_deliver(self, *, most: int = _MOST) -> Sequence[Job]:
+        """Return jobs whose folder is appearing, then those that have none yet, oldest first."""
+        return await self._all("jobs_to_deliver", values.job, most=most)
 
     async def jobs_between_rounds(self, *, most: int = _MOST) -> Sequence[Job]:
         """Return jobs with no live shard that still have something to try again."""
@@ -100,10 +111,10 @@ class Lookups:
         jobs = await self._all("unfinished_jobs", values.job)
         return jobs, await self._all("live_shards", lambda row: (values.shard(row), row["text"]))
 
-    async def on_their_way(self) -> int:
-        """Return how many jobs are claimed and not yet delivered."""
-        number: int = await self._one("on_their_way")
-        return number
+    async def intake(self) -> tuple[int, str | None]:
+        """Return how many jobs are claimed and not yet delivered, and who has paused the intake."""
+        (row,) = await self._rows("intake")
+        return row["on_their_way"], row["paused_by"]
 
     async def glance(self) -> Glance:
         """Return the whole in four numbers."""
@@ -125,9 +136,30 @@ class Lookups:
         """Return shards of a state that are to be looked at, the longest due first."""
         return await self._all("shards_due", values.shard, state=str(state), now=now, most=most)
 
-    async def shards_to_submit(self, *, now: float, most: int = _MOST) -> Sequence[Shard]:
-        """Return planned shards that are due, one of each job and model before a second of any."""
-        return await self._all("shards_to_submit", values.shard, now=now, most=most)
+    async def shards_to_submit(
+        self, *, now: float, most: int = _MOST, first: Iterable[str] = ()
+    ) -> Sequence[Shard]:
+        """Return planned shards that are due, one of each job and model before a second of any.
+
+        `first`: these are in any case among them, and before all others.
+        """
+        asked = {"now": now, "most": most, "first": _as_json(first)}
+        return await self._all("shards_to_submit", values.shard, **asked)
+
+    async def number_of_shards(self, job_id: str) -> int:
+        """Return how many shards a job has had so far."""
+        number: int = await self._one("number_of_shards", job=job_id)
+        return number
+
+    async def found_no_model(self, job_id: str, model: str) -> bool:
+        """Return whether all of a shard of this job and model came back without a model."""
+        return bool(await self._one("found_no_model", job=job_id, model=model))
+
+    async def next_submission(self, *, now: float) -> NextSubmission:
+        """Return when there may be something to submit that is not to be submitted now."""
+        (row,) = await self._rows("next_submission", now=now)
+        dues = [due for due in (row["doubt"], row["deferred"]) if due is not None]
+        return NextSubmission(min(dues, default=None), bool(row["some_planned"]))
 
     async def shards_in(self, state: ShardState) -> Sequence[Shard]:
         """Return all shards of a state."""

@@ -295,6 +295,11 @@ SELECT * FROM shards WHERE id = :shard;
 -- Jobs in one state, oldest first.
 SELECT * FROM jobs WHERE state = :state ORDER BY id LIMIT :most;
 
+-- name: jobs_to_deliver
+-- Those whose folder is about to appear, then the rejected, who wait for a person, then the rest.
+SELECT * FROM jobs WHERE state IN ('publishing', 'rejected', 'settled')
+ ORDER BY state = 'settled', state = 'rejected', id LIMIT :most;
+
 -- name: jobs_between_rounds
 -- Jobs whose shards have all come in, with something left to try again.
 SELECT * FROM jobs
@@ -371,9 +376,10 @@ SELECT * FROM jobs
 -- Shards on their way, in the order they were planned.
 SELECT * FROM shards WHERE state IN ('planned', 'submitting', 'open', 'ended') ORDER BY job, number;
 
--- name: on_their_way
--- Claimed, and not yet delivered. (`<>` would read every job there ever was.)
-SELECT count(*) FROM jobs
+-- name: intake
+-- Claimed, and not yet delivered (`<>` would read every job there ever was); and who wants no more.
+SELECT count(*) AS on_their_way, (SELECT "by" FROM pauses WHERE what = 'intake') AS paused_by
+  FROM jobs
  WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing');
 
 -- name: glance
@@ -393,6 +399,16 @@ SELECT max(id) FROM jobs;
 -- A job's shards, in the order they were planned.
 SELECT * FROM shards WHERE job = :job ORDER BY number;
 
+-- name: number_of_shards
+-- How many shards a job has had so far: they are numbered from 1.
+SELECT max(number) FROM shards WHERE job = :job;
+
+-- name: found_no_model
+-- Whether a shard of this job and model came back with nothing but the word that there is no such
+-- model (core/unusable.py).
+SELECT EXISTS (SELECT 1 FROM shards WHERE job = :job AND model = :model
+                  AND oddities LIKE '%"unusable_model"%');
+
 -- name: shards_due
 -- Shards of a state that are to be looked at, the longest due first.
 SELECT * FROM shards WHERE state = :state AND due_at <= :now ORDER BY due_at, id LIMIT :most;
@@ -400,14 +416,25 @@ SELECT * FROM shards WHERE state = :state AND due_at <= :now ORDER BY due_at, id
 -- name: shards_to_submit
 -- Planned shards that are due, in turn: one of each job and model before a second of any (see
 -- core/admission.py, in_turn). One that the provider had no room for keeps its place in line. Those
--- of jobs that are held or cancelled are not sent.
-SELECT * FROM (
-    SELECT *, row_number() OVER (PARTITION BY job, model ORDER BY state = 'planned', number) AS turn
-      FROM shards WHERE state IN ('planned', 'submitting', 'open')
-) WHERE state = 'planned' AND (due_at <= :now OR reason = 'no-room')
-   AND job IN (SELECT id FROM jobs
-                WHERE state = 'active' AND hold IS NULL AND cancelled_at IS NULL)
- ORDER BY turn, job, number LIMIT :most;
+-- of jobs that are held or cancelled are not sent. `first` (a JSON array) are on their way already,
+-- and have to be counted. (Whole rows come last: sorting ten thousand of
+-- them took three times as long.)
+WITH planned AS (
+    SELECT id, job, model, number, due_at <= :now OR reason = 'no-room' AS is_due FROM shards
+     WHERE state = 'planned'
+       AND job IN (SELECT id FROM jobs
+                    WHERE state = 'active' AND hold IS NULL AND cancelled_at IS NULL)
+), turns AS (
+    SELECT id, job, number, is_due,
+           row_number() OVER (PARTITION BY job, model ORDER BY number)
+           + (SELECT count(*) FROM shards there
+               WHERE there.job = planned.job AND there.model = planned.model
+                 AND there.state IN ('submitting', 'open')) AS turn
+      FROM planned
+)
+SELECT shards.* FROM turns JOIN shards USING (id) WHERE is_due
+ ORDER BY id NOT IN (SELECT value FROM json_each(:first)), turn, turns.job, turns.number
+ LIMIT :most;
 
 -- name: shards_called_off
 -- Planned shards of cancelled jobs.
@@ -422,6 +449,12 @@ SELECT * FROM shards
  WHERE state = 'open' AND cancel_asked_at IS NULL AND due_at <= :now
    AND job IN (SELECT id FROM jobs WHERE state = 'active' AND cancelled_at IS NOT NULL)
  ORDER BY due_at, id LIMIT :most;
+
+-- name: next_submission
+-- When a doubt may be settled and a deferred shard is due.
+SELECT (SELECT min(due_at) FROM shards WHERE state = 'submitting' AND due_at > :now) AS doubt,
+       (SELECT min(due_at) FROM shards WHERE state = 'planned' AND due_at > :now) AS deferred,
+       EXISTS (SELECT 1 FROM shards WHERE state = 'planned') AS some_planned;
 
 -- name: created_since
 -- Batches whose creation began after a time.

@@ -170,6 +170,7 @@ async def test_a_crew_has_a_limit():
     async with anyio.create_task_group() as tasks:
         go = anyio.Event()
         assert [crew.start(tasks, key, go.wait) for key in "abc"] == [True, True, False]
+        assert sorted(crew.busy) == ["a", "b"]
         assert crew.room == 0
         go.set()
         await crew.finish()

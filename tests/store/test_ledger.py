@@ -632,7 +632,7 @@ async def test_what_is_held_goes_on_when_it_is_released_and_is_not_held_again(tm
         assert await ledger.wish(e.JobHeld(job=JOB, reason="held", text="by ada"), at=11.0)
         job = await ledger.job(JOB)
         assert (job.state, job.hold, job.hold_text) == (JobState.HELD, "held", "by ada")
-        assert await ledger.on_their_way() == 1
+        assert await ledger.intake() == (1, None)
 
         assert await ledger.wish(e.JobReleased(job=JOB), at=12.0)
         job = await ledger.job(JOB)

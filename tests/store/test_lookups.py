@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from batchd.core import events as e
 from batchd.core.admission import Created, Load, in_turn
 from batchd.core.errors import BrokenInvariant
-from batchd.core.model import CancelWhy, JobState, ShardState
+from batchd.core.model import CancelWhy, JobState, Pause, ShardState
+from batchd.core.unusable import ODDITY as UNUSABLE
 from batchd.store import sql
 from batchd.store.lookups import Glance
 from tests.store.lives import (
@@ -133,6 +135,59 @@ async def test_submission_goes_round_jobs_and_models(tmp_path: Path):
             f"{JOB}-4",
         ]
         assert await ledger.shards_to_submit(now=9.9) == []
+
+
+async def test_those_on_their_way_are_among_a_handful_however_late_their_turn(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger, *(plan(row) for row in range(1, 9)))
+        some = await ledger.shards_to_submit(now=10.0, most=3, first=[f"{JOB}-7", f"{JOB}-5"])
+        assert [shard.id for shard in some] == [f"{JOB}-5", f"{JOB}-7", f"{JOB}-1"]
+
+
+async def test_the_next_submission_is_a_doubt_or_what_was_put_off(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        assert await ledger.next_submission(now=0.0) == (None, False)
+        one, two = await a_planned_job(ledger, plan(1), plan(2))
+        off = e.SubmitDeferred(shard=one, reason="no-room", text="", due_at=90.0)
+        await ledger.record(started(one), off, at=20.0)
+        assert await ledger.next_submission(now=20.0) == (90.0, True)
+        doubt = e.SubmitDoubted(shard=two, reason="doubt", text="", due_at=70.0)
+        await ledger.record(started(two), doubt, at=20.0)
+        assert await ledger.next_submission(now=20.0) == (70.0, True)
+        assert await ledger.next_submission(now=90.0) == (None, True)
+
+
+async def test_a_model_that_was_not_found_is_known_by_what_it_left(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        one, _, _ = await a_planned_job(ledger, plan(1), plan(2), plan(3, model="big"))
+        assert await ledger.number_of_shards(JOB) == 3
+        await ledger.record(*to_ended(one), at=20.0)
+        assert not await ledger.found_no_model(JOB, "small")
+        await ledger.record(replace(collected(one), oddities={UNUSABLE: 3}), at=30.0)
+        model = (await ledger.shard(one)).model
+        assert await ledger.found_no_model(JOB, model)
+        assert not await ledger.found_no_model(JOB, "big")
+        assert not await ledger.found_no_model(OTHER, model)
+
+
+async def test_who_waits_for_a_folder_comes_after_those_whose_folder_appears(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        (shard,) = await a_planned_job(ledger, plan(1))
+        await ledger.record(*to_ended(shard), collected(shard), at=20.0)
+        for job in (OTHER, "0ccccc"):
+            await ledger.record(claimed(job), rejected(job), at=21.0)
+        await ledger.record(publishing("0ccccc"), at=22.0)
+        found = [job.id for job in await ledger.jobs_to_deliver()]
+        assert found == ["0ccccc", OTHER, JOB]
+        assert [job.id for job in await ledger.jobs_to_deliver(most=1)] == ["0ccccc"]
+
+
+async def test_the_intake_knows_how_many_are_on_their_way_and_who_paused_it(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        assert await ledger.intake() == (0, None)
+        await ledger.record(claimed(JOB), claimed(OTHER), at=1.0)
+        await ledger.record(e.Paused(what=Pause.INTAKE, by="ada"), at=2.0)
+        assert await ledger.intake() == (2, "ada")
 
 
 async def test_a_job_of_many_shards_starves_nobody_when_room_comes_one_by_one(tmp_path: Path):

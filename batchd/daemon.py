@@ -36,7 +36,7 @@ from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import LEAVING, leave_for_sure, supervise
 from batchd.runtime.systemd import Manager
 from batchd.runtime.threads import make_stacks_roomy
-from batchd.settings import Inbox, Settings
+from batchd.settings import Inbox, Provenance, Settings
 from batchd.spool.bulletin import post_daemon
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import Patience, Settling
@@ -65,6 +65,7 @@ class Configuration:
 
     read: Callable[[], Settings]
     hand_on: Callable[[Settings], None]
+    provenance: Callable[[], Provenance]  #: of what was read last
 
 
 def run_daemon(
@@ -95,6 +96,7 @@ async def _run(
         remote = OpenAIBatches(settings.openai, base_url=base_url, api_key=api_key)
         calm = Circuit(remote, monotonic=clock.monotonic)
         async with open_house(settings, folders, remote=calm, clock=clock) as services:
+            services.provenance = configuration.provenance()
             now = clock.now()
             post_daemon(folders.var, started=now, version=__version__, watcher="starting")
             async with anyio.create_task_group() as beside:
@@ -103,6 +105,7 @@ async def _run(
                 beside.start_soon(keep_notices, services, (api_key,))
                 beside.start_soon(listen_for_news, services)
                 reloading = _reloading(services, manager, configuration)
+                services.reload = reloading.once
                 beside.start_soon(
                     partial(obey_hangups, signals, reloading, with_terminal=with_terminal)
                 )
@@ -125,6 +128,7 @@ def _reloading(services: Services, manager: Manager, configuration: Configuratio
     is_far = remote_kind(services.folders.inbox) is not None
 
     def hand_on(settings: Settings) -> None:
+        services.provenance = configuration.provenance()
         services.prices = Prices(settings.prices)
         services.work.plain_copies.keep_free = settings.folders.keep_free_bytes
         services.settling.be_patient(patience_of(settings.inbox, is_far=is_far))

@@ -5,6 +5,8 @@ Loading a file, the environment and `--set` is `batchd/configuration.py`'s busin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -188,3 +190,12 @@ class Settings(Section, frozen=True):
     logging: Logging = Logging()
     notify: Notify = Notify()
     webhooks: Webhooks = Webhooks()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the settings come from. What it does not name is a default."""
+
+    file: str | None = None  #: the configuration that was read
+    key_from: str | None = None  #: where the provider's key was found; never the key
+    origins: Mapping[str, str] = field(default_factory=dict)  #: "config/batchd.toml, line 12"

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from batchd.core.hiding import redact
 from batchd.core.names import is_job_id
-from batchd.logs.cleaning import redact
 
 #: Members whose values are our own words, whatever their form.
 _OURS = frozenset(

@@ -8,13 +8,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from batchd.cli.exits import Exit, complain
+from batchd.cli.local import from_ledger
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
-from batchd.control.checking import CUT_BY, SCHEMA, Checked, Fate, Holds, alone, as_dict, as_known
+from batchd.control.checking import (
+    CUT_BY,
+    SCHEMA,
+    Checked,
+    Fate,
+    Holds,
+    alone,
+    as_dict,
+    as_known,
+    standing_of,
+)
 from batchd.control.checking import check as look_at
-from batchd.control.ledger import reading
+from batchd.control.client import Refused, ask
+from batchd.control.messages import Standing
 from batchd.core.errors import ConfigError
 from batchd.core.names import printable
 from batchd.core.problems import CAUTIONS, Problem
@@ -69,13 +82,18 @@ def check(loaded: Loaded, files: tuple[Path, ...], as_json: bool) -> int:
 
 
 def _as_known(settings: Settings) -> tuple[Settings, Holds]:
-    """Ask the ledger, where there is one that this user may read. It is not needed."""
+    """Ask the daemon, else the ledger, where this user may. Neither is needed."""
+    folders = Folders(settings.folders.root.resolve())
     try:
-        with reading(Folders(settings.folders.root.resolve()).database) as reader:
-            return as_known(settings, reader, now=time.time())
-    except (ConfigError, OSError) as error:
+        standing, _ = from_ledger(
+            lambda: msgspec.convert(ask(folders, "GET", "standing"), Standing),
+            lambda reader: standing_of(reader, now=time.time()),
+            folders,
+        )
+    except (ConfigError, Refused, OSError) as error:
         complain(f"what is spent already is not counted: {error}")
         return settings, alone
+    return as_known(settings, standing)
 
 
 def _show(results: Sequence[Checked], settings: Settings) -> None:

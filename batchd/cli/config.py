@@ -10,16 +10,13 @@ from typing import Any
 
 import click
 
-from batchd.cli.config_checks import Checks, without_password
+from batchd.cli.config_checks import Checks
 from batchd.cli.exits import Exit
 from batchd.cli.findings import Result, tell, worst
 from batchd.cli.options import reads_settings, settings_options
 from batchd.configuration import Loaded
-from batchd.configuration.credentials import files_with_key
-from batchd.configuration.values import TYPES
-from batchd.control.views import SCHEMA, setting_of
+from batchd.control.views import config_as_dict
 from batchd.core.names import printable
-from batchd.logs.cleaning import redact
 
 
 @click.group()
@@ -64,28 +61,7 @@ def show(loaded: Loaded, as_json: bool) -> None:
 
 def shown_settings(loaded: Loaded) -> dict[str, Any]:
     """`batchd config show --json`."""
-    found = [setting_of(name, loaded.settings, loaded.origins) for name in TYPES]
-    for setting in found:
-        setting["value"] = _without_secrets(setting["value"])
-    return {
-        "schema": SCHEMA,
-        "file": str(loaded.source) if loaded.source else None,
-        "key_from": _key_from(loaded),
-        "settings": found,
-    }
-
-
-def _key_from(loaded: Loaded) -> str | None:
-    files = files_with_key(loaded.settings, os.environ)
-    if files:
-        return files[0][1]
-    return "OPENAI_API_KEY" if os.environ.get("OPENAI_API_KEY") else None
-
-
-def _without_secrets(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return redact(without_password(value) if "://" in value else value)
+    return config_as_dict(loaded.settings, loaded.provenance(os.environ))
 
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:

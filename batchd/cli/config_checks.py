@@ -15,6 +15,7 @@ from batchd.configuration import Loaded, api_key, base_url, load
 from batchd.configuration.credentials import files_with_key
 from batchd.configuration.sources import find_file, from_file
 from batchd.core.errors import ConfigError, RemoteDenied, RemoteError
+from batchd.core.hiding import without_password
 from batchd.core.words import size
 from batchd.settings import Settings
 from batchd.spool.apart import must_be_apart
@@ -198,10 +199,3 @@ def _api(settings: Settings, *, key: str, address: str | None) -> Iterator[Findi
         yield wrong("api", f"{where} did not list batches: {error}", fix)
     else:
         yield ok("api", f"{where} lists batches")
-
-
-def without_password(address: str) -> str:
-    """An address may have a user and a password in it."""
-    scheme, separator, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

@@ -10,6 +10,7 @@ from types import TracebackType
 import click
 
 from batchd.core import errors
+from batchd.core.hiding import redact
 
 
 class Exit(IntEnum):
@@ -77,8 +78,6 @@ def invoke(command: click.Command, arguments: Sequence[str]) -> int:
 
 def complain(message: str) -> None:
     """On stderr, every line marked as ours, and never a key that somebody mistyped into place."""
-    from batchd.logs import redact  # late: structlog is slow to import and this is rarely needed
-
     for line in redact(message).splitlines():
         click.echo(f"batchd: {line}", err=True)
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 from batchd.control.client import NotListening, Refused
-from batchd.control.ledger import Reader, reading
 from batchd.spool.folders import Folders
 
-_BUSY = "unavailable"
+if TYPE_CHECKING:
+    from batchd.control.ledger import Reader
+
+SOURCE = "the ledger"  #: who says so where the daemon can't be asked
+_BUSY, _NOT_THEIRS = "unavailable", "refused"
+
+Answer = TypeVar("Answer")
 
 
 def from_ledger(
-    asked: Callable[[], dict[str, Any]],
-    read: Callable[[Reader], dict[str, Any]],
-    folders: Folders,
-) -> tuple[dict[str, Any], str | None]:
-    """Return what the daemon says; else what the ledger does, read only, and why. Raises `Refused`."""
+    asked: Callable[[], Answer], read: Callable[[Reader], Answer], folders: Folders
+) -> tuple[Answer, str | None]:
+    """Return what the daemon says; else what the ledger does, read only, and why.
+
+    Raises `Refused`. What `read` needs is imported by it: where a daemon answers, a command needs
+    neither SQLite nor what judges.
+    """
     try:
         return asked(), None
     except NotListening as nobody:
@@ -27,11 +35,19 @@ def from_ledger(
     except PermissionError:
         why = "may not be asked by this user"
     except Refused as refused:
-        if refused.code != _BUSY:
+        if refused.code not in (_BUSY, _NOT_THEIRS):
             raise
-        why = f"has no time ({refused})"
+        why = f"{'has no time' if refused.code == _BUSY else 'says no'} ({refused})"
+    from batchd.control.ledger import reading
+
     with reading(folders.database) as reader:
         return read(reader), f"the daemon {why}; this is from the ledger, read only"
+
+
+def as_said(answer: object) -> dict[str, Any]:
+    """Return an answer as it would have come from the daemon: plain values of JSON."""
+    said: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(answer))
+    return said
 
 
 def say_so(note: str | None) -> None:

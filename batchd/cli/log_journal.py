@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from batchd.cli.log_files import Line, line_of
+from batchd.control.log_files import Line, line_of
 
 _LEVELS = ("critical", "critical", "critical", "error", "warning", "info", "info", "debug")
 _OURS = "BATCHD_"

@@ -6,18 +6,17 @@ import json
 import re
 import textwrap
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import click
 
-from batchd.cli.log_files import Facts
+from batchd.control.log_files import Facts
+from batchd.control.log_wanted import LEVELS, level_of, time_of
 from batchd.core.names import printable
 from batchd.core.words import duration
 
-LEVELS = ("debug", "info", "warning", "error", "critical")
 WINDOW = 600.0  #: seconds: what comes again within these is counted, and told once
 _MOST_FOLDS = 1000  #: different ones kept in mind at once
 _COLOURS = {"debug": "bright_black", "warning": "yellow", "error": "red", "critical": "red"}
@@ -25,20 +24,6 @@ _SUBJECT = ("shard", "job", "subject", "stage")  #: the first of these says whom
 _FIRST = ("ts", "level", "event", "exception")
 _EVENT, _WHO, _INDENT = 18, 9, 4  #: characters: "shard.uploaded", "7k3c9q-2"
 _NUMBERS = re.compile(r"\d+")
-
-
-def level_of(facts: Mapping[str, Any]) -> int:
-    """Return how loud a line is; what is no word of ours is information."""
-    level = str(facts.get("level", "info"))
-    return LEVELS.index(level) if level in LEVELS else 1
-
-
-def time_of(facts: Mapping[str, Any]) -> float:
-    """Return when it was written, in seconds since the epoch; 0 where it doesn't say."""
-    try:
-        return datetime.fromisoformat(str(facts.get("ts"))).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 @dataclass(frozen=True, slots=True)

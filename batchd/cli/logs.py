@@ -6,29 +6,28 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import click
 
-from batchd.cli.asking import folders_of
+from batchd.cli.asking import exit_of_refusal, folders_of
 from batchd.cli.exits import Exit, complain
-from batchd.cli.log_files import Line, followed, is_there, written
-from batchd.cli.log_journal import command, entries
-from batchd.cli.log_shape import LEVELS, Fold, Shape, level_of, time_of
-from batchd.cli.log_subject import Subject
+from batchd.cli.local import say_so
+from batchd.cli.log_shape import Fold, Shape
+from batchd.cli.log_source import Journal, Lines, Source
 from batchd.cli.options import reads_settings
 from batchd.cli.times import moment
 from batchd.configuration import Loaded
-from batchd.control.ledger import reading
-from batchd.core.errors import ConfigError
+from batchd.control.client import Refused
+from batchd.control.log_files import Line
+from batchd.control.log_pages import MOST, Pages
+from batchd.control.log_wanted import LEVELS
+from batchd.control.places import NoSuchJob
+from batchd.control.why import Ambiguous
+from batchd.core.errors import BatchdError
 from batchd.core.names import printable
 from batchd.spool.folders import Folders
-
-Lines = Iterator[Line | None]
 
 
 @click.command()
@@ -54,82 +53,72 @@ def logs(
     comes again and again within ten minutes is shown once, with a count. docs/events.md explains
     every event.
     """
-    folders = folders_of(loaded)
-    after = moment(since, time.time()) if since else None
-    source = _source(folders, since=after)
-    subject = _learned(word, folders, source) if word else None
-    if subject is not None and (no := _refusal(subject, is_patient=follow)):
-        return no
-    wanted = Wanted(subject, after or 0.0, LEVELS.index(level), pattern)
-    return _pour(source(follow), wanted, as_json=as_json)
+    pages = Pages(
+        word=word,
+        since=moment(since, time.time()) if since else 0.0,
+        level=LEVELS.index(level),
+        pattern=pattern,
+        most=MOST,
+    )
+    try:
+        lines = _lines(folders_of(loaded), pages, follow=follow, as_json=as_json)
+    except (NoSuchJob, Ambiguous, Refused) as no:
+        hint = "; batchd jobs lists them" if _is_unknown(no) else ""
+        complain(f"{no}{hint}")
+        return exit_of_refusal(no)
+    return _pour(lines, as_json=as_json)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which lines are to be shown."""
-
-    subject: Subject | None
-    since: float
-    level: int
-    pattern: str | None
-
-    def has(self, line: Line) -> bool:
-        """Whether this is one of them. All are looked at: the subject learns from any."""
-        facts = line.facts
-        is_about = self.subject is None or self.subject.knows(facts)
-        return (
-            is_about
-            and level_of(facts) >= self.level
-            and (not self.since or time_of(facts) >= self.since)
-            and (self.pattern is None or fnmatchcase(str(facts.get("event")), self.pattern))
-        )
-
-
-def _source(folders: Folders, *, since: float | None) -> Callable[[bool], Lines]:
-    """Say where the lines are: in the file, else in the journal, else nowhere yet."""
-    if not is_there(folders.log) and (asked := command(since=since, follow=False)):
+def _lines(folders: Folders, pages: Pages, *, follow: bool, as_json: bool) -> Lines:
+    """Find them: with the daemon, in its files, in the journal. What may still come is waited for."""
+    source = Source(folders, pages)
+    is_written = _is_written(source)
+    journal = Journal(folders, pages)
+    if not is_written and journal.is_there:
         complain(f"there is no {printable(str(folders.log))}; this is from the journal")
-        follows = command(since=since, follow=True) or asked
-        return lambda follow: entries(follows if follow else asked)
-    if not is_there(folders.log):
+        return _waited_for(lambda p: journal.lines(follow=follow, is_patient=p), follow=follow)
+    if not is_written:
         complain(f"there is no {printable(str(folders.log))} yet, and no journalctl: batchd run"
                  " begins it")  # fmt: skip
-    return lambda follow: followed(folders.log) if follow else iter(written(folders.log))
+    elif not as_json:
+        say_so(source.note)
+
+    def found(is_patient: bool) -> Lines:
+        chosen = source.patient() if is_patient else source
+        return chosen.after(chosen.first(), follow=follow)
+
+    return _waited_for(found, follow=follow)
 
 
-def _learned(word: str, folders: Folders, source: Callable[[bool], Lines]) -> Subject:
-    """Find what a word means: by the ledger where it can be read, else by the log's own lines."""
-    subject = Subject(word)
-    # A ledger that is damaged is no reason to hide the log that says so.
-    with suppress(ConfigError, OSError), reading(folders.database) as reader:
-        subject.ask(reader)
-    if not subject.is_known:
-        subject.read(line for line in source(False) if line)
-    return subject
+def _is_written(source: Source) -> bool:
+    """Whether there is a log at all, whoever is asked for."""
+    of_all = Source(source.folders, Pages(most=1))
+    is_there = of_all.first().is_there
+    source.note = of_all.note
+    return is_there
 
 
-def _refusal(subject: Subject, *, is_patient: bool) -> Exit | None:
-    """Say what is wrong with a word: nobody knows it, or it may mean several jobs."""
-    word = printable(subject.word)
-    if len(several := subject.possible) > 1:
-        listed = ", ".join(sorted(several)[:5])
-        complain(f"{word} is the beginning of several: {listed}; write one letter more")
-        return Exit.USAGE
-    if subject.is_known:
-        return None
-    nobody = (
-        f"nothing is known of {word}: no job, file or batch of that name, neither in the ledger"
-    )
-    complain(f"{nobody} nor in the log; {'waiting' if is_patient else 'batchd jobs lists them'}")
-    return None if is_patient else Exit.NOT_FOUND
+def _waited_for(found: Callable[[bool], Lines], *, follow: bool) -> Lines:
+    """Return the lines of what is known; with --follow also of what nobody knows yet."""
+    try:
+        return found(False)
+    except (NoSuchJob, Refused) as nobody:
+        if not (follow and _is_unknown(nobody)):
+            raise
+        complain(f"{nobody}; waiting")
+    return found(True)
 
 
-def _pour(lines: Lines, wanted: Wanted, *, as_json: bool) -> Exit:
+def _is_unknown(no: BatchdError) -> bool:
+    return isinstance(no, NoSuchJob) or getattr(no, "code", "") == "not-found"
+
+
+def _pour(lines: Lines, *, as_json: bool) -> Exit:
     try:
         if as_json:
-            _as_they_are(lines, wanted)
+            _as_they_are(lines)
         else:
-            _for_people(lines, wanted)
+            _for_people(lines)
         sys.stdout.flush()
     except BrokenPipeError:
         # Who reads has seen enough (`| head`). What is still buffered must not fail at the exit.
@@ -137,12 +126,12 @@ def _pour(lines: Lines, wanted: Wanted, *, as_json: bool) -> Exit:
     return Exit.OK
 
 
-def _as_they_are(lines: Iterable[Line | None], wanted: Wanted) -> None:
+def _as_they_are(lines: Iterable[Line | None]) -> None:
     is_terminal = sys.stdout.isatty()
     for line in lines:
         if line is None:
             sys.stdout.flush()
-        elif wanted.has(line):
+        else:
             text = line.raw.decode("utf-8", "backslashreplace")
             sys.stdout.write(f"{_harmless(text) if is_terminal else text}\n")
 
@@ -152,7 +141,7 @@ def _harmless(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
 
 
-def _for_people(lines: Iterable[Line | None], wanted: Wanted) -> None:
+def _for_people(lines: Iterable[Line | None]) -> None:
     is_terminal = sys.stdout.isatty()
     in_colour = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = shutil.get_terminal_size().columns if is_terminal else None
@@ -162,7 +151,7 @@ def _for_people(lines: Iterable[Line | None], wanted: Wanted) -> None:
             if line is None:
                 fold.pass_time(time.time())
                 sys.stdout.flush()
-            elif wanted.has(line):
+            else:
                 fold.add(line.facts)
     finally:
         fold.close()

@@ -9,9 +9,12 @@ from typing import NoReturn
 
 import click
 
+from batchd.cli.asking import exit_of_refusal, folders_of, needs_daemon
 from batchd.cli.exits import Exit, complain
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
+from batchd.control.client import NotListening, Refused, ask
+from batchd.control.messages import Reloaded
 from batchd.control.presence import Presence, presence
 from batchd.core.errors import BatchdError
 from batchd.runtime.clock import SystemClock
@@ -36,20 +39,40 @@ def reload(loaded: Loaded, wait: bool) -> int:
     wrong, nothing changes: the message says where, and the exit code is 78.
     """
     # Whoever came so far has read the same file without a mistake; the daemon's word counts.
-    folders, clock = Folders(loaded.settings.folders.root), SystemClock()
+    folders = folders_of(loaded)
     there = presence(folders)
     if not there.is_running:
         complain(
-            f"no daemon serves {folders.root.resolve()}, so there is nothing to reload: it reads"
+            f"no daemon serves {folders.root}, so there is nothing to reload: it reads"
             " its settings when it is started"
         )
         return Exit.NOT_RUNNING
-    asked = clock.monotonic()
-    _hang_up(there, folders)
     if not wait:
+        _hang_up(there, folders)
         click.echo(f"process {there.pid} was asked; what comes of it is in {folders.log}")
         return Exit.OK
-    return _tell(_word_of(there, asked, folders))
+    return needs_daemon(lambda: _asked(there, folders), folders)
+
+
+def _asked(there: Presence, folders: Folders) -> int:
+    """Ask over the socket; a daemon that can't be reached there hears a signal all the same."""
+    try:
+        said = ask(folders, "POST", "reload", kind=Reloaded)
+    except Refused as no:
+        complain(str(no))
+        return exit_of_refusal(no)
+    except NotListening as nobody:
+        if not nobody.is_running:
+            raise
+        said = _by_signal(there, folders)
+    return _tell(said)
+
+
+def _by_signal(there: Presence, folders: Folders) -> Reloaded:
+    asked = SystemClock().monotonic()
+    _hang_up(there, folders)
+    said = _word_of(there, asked, folders)
+    return Reloaded(applied=said.applied, waiting=said.waiting, problem=said.problem)
 
 
 def _hang_up(there: Presence, folders: Folders) -> None:
@@ -88,7 +111,7 @@ def _word_of(there: Presence, asked: float, folders: Folders) -> ReloadSays:
     )
 
 
-def _tell(said: ReloadSays) -> int:
+def _tell(said: Reloaded) -> int:
     if said.problem is not None:
         complain(
             f"{said.problem}\nnothing was changed: the daemon goes on with the settings it had"

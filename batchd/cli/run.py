@@ -9,6 +9,7 @@ import click
 from batchd import logs
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded, api_key, base_url
+from batchd.settings import Settings
 from batchd.spool.apart import must_be_apart
 from batchd.spool.folders import Folders, keep_strangers_out
 
@@ -32,5 +33,15 @@ def run(loaded: Loaded) -> int:
     with logs.configure(settings.logging, log_file, secrets=(key,)) as lines:
         from batchd.daemon import Configuration, run_daemon
 
-        anew = Configuration(loaded.again, lambda settings: lines.adopt(settings.logging))
+        latest = [loaded]  # what was read last, whether it was taken or not
+
+        def read() -> Settings:
+            latest[0] = loaded.again()
+            return latest[0].settings
+
+        anew = Configuration(
+            read,
+            lambda settings: lines.adopt(settings.logging),
+            lambda: latest[0].provenance(os.environ),
+        )
         return run_daemon(settings, api_key=key, base_url=address, configuration=anew)

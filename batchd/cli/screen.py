@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from batchd.control.health import Item
-from batchd.control.presence import Presence
-from batchd.control.status import Status
-from batchd.core.budget import Limits, Spending
+from batchd.cli.times import epoch
+from batchd.control.shapes import Budget, Daemon, HealthItem, Status
 from batchd.core.names import printable
 from batchd.core.reasons import Standing
 from batchd.core.words import duration, money
-from batchd.spool.folders import Folders
 
 LABEL = 13  #: columns
 LINES = 24  #: of a terminal that nobody has made larger
@@ -32,12 +28,15 @@ class Line:
     is_bad: bool = False
 
 
-def screen(found: Status, folders: Folders, *, now: float, lines: int = LINES) -> list[Line]:
-    """Compose it: what is always there, then as much of the lists as there is room for."""
-    above, below = list(_above(found, folders, now)), list(_below(found, now))
+def screen(found: Status, note: str | None, *, now: float, lines: int = LINES) -> list[Line]:
+    """Compose it: what is always there, then as much of the lists as there is room for.
+
+    `note` says why it is not the daemon that tells.
+    """
+    above, below = list(_above(found, note, now)), list(_below(found, now))
     ill = list(_health(found.health, now))
     room = lines - len(above) - len(below) - len(ill) - 1  # the line that counts the batches
-    waits = list(_waits(found, max(room - _lines_for(found.batches, room), 1)))
+    waits = list(_waits(found, max(room - _lines_for(found.batches.open, room), 1)))
     batches = list(_batches(found, now, most=room - len(waits)))
     return [*above, *batches, *waits, *below, *ill]
 
@@ -47,11 +46,11 @@ def _lines_for(batches: Sequence[Any], room: int) -> int:
     return min(len(batches), max(room // 2, _LEAST_BATCHES))
 
 
-def _above(found: Status, folders: Folders, now: float) -> Iterator[Line]:
-    yield _line("daemon", f"{_daemon(found.daemon, now)}; root {folders.root}")
-    if found.daemon.is_running:
+def _above(found: Status, note: str | None, now: float) -> Iterator[Line]:
+    yield _line("daemon", f"{_daemon(found.daemon, note, now)}; root {found.root}")
+    if found.daemon.running:
         yield _line("watcher", found.daemon.watcher)
-    if found.room.pauses:
+    if found.paused:
         yield _line("paused", _paused(found))
     yield _line("inbox", _inbox(found))
     yield _line("jobs", _jobs(found))
@@ -60,39 +59,40 @@ def _above(found: Status, folders: Folders, now: float) -> Iterator[Line]:
 def _below(found: Status, now: float) -> Iterator[Line]:
     if admission := _admission(found):
         yield _line("admission", admission)
-    if found.spending is not None:
-        yield _line("spent today", _spent(found.spending, found.limits))
-    yield _line("last problem", _problem(found.problem, now))
+    if found.budget is not None:
+        yield _line("spent today", _spent(found.budget))
+    yield _line("last problem", _problem(found.last_problem, now))
 
 
 def _line(label: str, text: str, **more: Any) -> Line:
     return Line(label, printable(text), **more)
 
 
-def _daemon(daemon: Presence, now: float) -> str:
-    if not daemon.is_running:
+def _daemon(daemon: Daemon, note: str | None, now: float) -> str:
+    if not daemon.running:
         return "not running (start it: batchd run); what follows is from the ledger, read only"
-    since = f" for {duration(now - daemon.since)}" if daemon.since else ""
-    return f"running{since}, process {daemon.pid or 'unknown'}, batchd {daemon.version}"
+    since = f" for {duration(now - epoch(daemon.since))}" if daemon.since else ""
+    told = f"running{since}, process {daemon.pid or 'unknown'}, batchd {daemon.version}"
+    return f"{told}; {note}" if note else told
 
 
 def _paused(found: Status) -> str:
-    said = (f"{what}, by {by}" for what, by in found.room.pauses.items())
+    said = (f"{what}, by {by}" for what, by in found.paused.items())
     return f"{'; '.join(said)}; batchd resume goes on"
 
 
 def _inbox(found: Status) -> str:
-    if found.inbox_trouble:
-        return f"cannot be listed: {found.inbox_trouble}"
-    return "; ".join(
-        f"{_total(codes)} {standing}{_in_brackets(codes)}"
-        for standing, codes in found.inbox.items()
-    )
+    inbox = found.inbox
+    if inbox.trouble:
+        return f"cannot be listed: {inbox.trouble}"
+    counted = (("waiting", inbox.waiting), ("ignored", inbox.ignored))
+    return "; ".join(f"{_total(codes)} {word}{_in_brackets(codes)}" for word, codes in counted)
 
 
 def _jobs(found: Status) -> str:
-    ways = f"{_total(found.jobs)} on their way{_in_brackets(found.jobs)}"
-    return f"{ways}; {_total(found.ended)} ended{_in_brackets(found.ended)}"
+    ways, ended = found.jobs.on_their_way, found.jobs.ended
+    on_way = f"{_total(ways)} on their way{_in_brackets(ways)}"
+    return f"{on_way}; {_total(ended)} ended{_in_brackets(ended)}"
 
 
 def _total(counts: Mapping[Any, int]) -> str:
@@ -106,12 +106,12 @@ def _in_brackets(counts: Mapping[Any, int]) -> str:
 
 
 def _batches(found: Status, now: float, *, most: int) -> Iterator[Line]:
-    batches, room = found.batches, found.room
-    oldest = f", the oldest for {duration(now - batches[0].opened_at)}" if batches else ""
-    yield _line("batches", f"{len(batches):,} open of {room.limits.max_open:,} allowed{oldest}")
+    batches, allowed = found.batches.open, found.batches.max_open
+    oldest = f", the oldest for {duration(now - epoch(batches[0].opened_at))}" if batches else ""
+    yield _line("batches", f"{len(batches):,} open of {allowed:,} allowed{oldest}")
     fit = most if len(batches) <= most else most - 1
     for batch in batches[: max(fit, 0)]:
-        age = duration(now - batch.opened_at)
+        age = duration(now - epoch(batch.opened_at))
         text = f"{age:>10}  {batch.status}  {batch.shard} {batch.name}  {batch.batch}"
         yield _line("", text, done=(batch.completed, batch.requests))
     if len(batches) > fit:
@@ -119,7 +119,7 @@ def _batches(found: Status, now: float, *, most: int) -> Iterator[Line]:
 
 
 def _waits(found: Status, most: int) -> Iterator[Line]:
-    waits = sorted(found.waits, key=lambda one: one.standing is not Standing.HELD)
+    waits = sorted(found.waits, key=lambda one: one.standing != Standing.HELD)
     fit = most if len(waits) <= most else most - 1
     for number, one in enumerate(waits[:fit]):
         text = f"{one.count:,} {one.code}; {one.example}: {one.sentence}"
@@ -132,12 +132,13 @@ def _waits(found: Status, most: int) -> Iterator[Line]:
 
 def _admission(found: Status) -> str:
     """How full the queues with a limit are, and the hour where it is half full."""
-    room, most = found.room, found.room.limits.all_tokens()
+    admission = found.admission
     said = [
-        f"{model} {_short(room.load.tokens.get(model, 0))} of {_short(limit)} tokens"
-        for model, limit in most.items()
+        f"{model} {_short(queue.queued)} of {_short(queue.limit)} tokens"
+        for model, queue in admission.tokens.items()
+        if queue.limit is not None
     ]
-    created, per_hour = room.created.number, room.limits.max_per_hour
+    created, per_hour = admission.created_within_the_hour, admission.max_per_hour
     if created * 2 > per_hour:
         said.append(f"{created:,} of {per_hour:,} batches within the hour")
     return "; ".join(said)
@@ -150,10 +151,10 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _spent(spending: Spending, limits: Limits) -> str:
-    most = "" if limits.per_day is None else f" of {money(limits.per_day)}"
-    under_way = f"; {money(spending.under_way)} expected of what is under way"
-    return f"{money(spending.today)}{most} USD{under_way if spending.under_way else ''}"
+def _spent(budget: Budget) -> str:
+    most = "" if budget.per_day is None else f" of {money(budget.per_day)}"
+    under_way = f"; {money(budget.under_way)} expected of what is under way"
+    return f"{money(budget.spent_today)}{most} USD{under_way if budget.under_way else ''}"
 
 
 def _problem(problem: Mapping[str, object] | None, now: float) -> str:
@@ -167,16 +168,16 @@ def _problem(problem: Mapping[str, object] | None, now: float) -> str:
 
 def _ago(ts: object, now: float) -> str:
     try:
-        return f"{duration(now - datetime.fromisoformat(str(ts)).timestamp())} ago, "
+        return f"{duration(now - epoch(str(ts)))} ago, "
     except ValueError:
         return ""
 
 
-def _health(items: Sequence[Item], now: float) -> Iterator[Line]:
+def _health(items: Sequence[HealthItem], now: float) -> Iterator[Line]:
     """The screen ends with what is not well and what to type."""
     for number, item in enumerate(items[:_MOST_HEALTH]):
         count = f" ({item.count:,})" if item.count > 1 else ""
-        since = f" for {duration(now - item.since)}" if item.since else ""
+        since = f" for {duration(now - epoch(item.since))}" if item.since else ""
         text = f"{item.severity}, {item.code}{count}{since}: {item.text}"
         yield _line("" if number else "not well", text, is_bad=True)
         yield _line("", f"  -> {item.fix}")

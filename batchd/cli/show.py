@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +17,7 @@ from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
 from batchd.control.client import Refused, ask
 from batchd.control.ledger import Reader
-from batchd.control.places import NoSuchJob, job_meant
+from batchd.control.places import NOWHERE, NoSuchJob, job_meant
 from batchd.control.presence import presence
 from batchd.control.show import shown_job
 from batchd.control.why import Ambiguous, Question
@@ -71,7 +70,7 @@ def show(loaded: Loaded, job: str, as_json: bool) -> int:
 def _read(job: str, reader: Reader, folders: Folders, loaded: Loaded) -> Any:
     question = Question(
         word=job,
-        cwd=Path("/"),
+        place=NOWHERE,
         folders=folders,
         settings=loaded.settings,
         reader=reader,

@@ -7,17 +7,24 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
+from batchd.cli.local import SOURCE, as_said, from_ledger, say_so
 from batchd.cli.options import reads_settings
 from batchd.cli.times import moment
 from batchd.configuration import Loaded
-from batchd.control.ledger import reading
-from batchd.control.spend import By, Spend, Spent, as_dict, spend_of
+from batchd.control.client import ask
+from batchd.control.shapes import Budget, Spend, SpentOn
+from batchd.control.spend import By, as_dict, spend_of
 from batchd.core.names import printable
 from batchd.core.words import money
 from batchd.spool.folders import Folders
+
+if TYPE_CHECKING:
+    from batchd.control.ledger import Reader
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HEADS = ("requests", "in", "cached", "out", "reasoning", "cost USD", "saved USD", "unpriced")
@@ -41,13 +48,22 @@ def spend(loaded: Loaded, by: str, since: str | None, as_json: bool) -> None:
     """
     now = time.time()
     day = _day(since, now) if since else ""
-    with reading(Folders(loaded.settings.folders.root.resolve()).database) as reader:
+    folders = Folders(loaded.settings.folders.root.resolve())
+
+    def read(reader: Reader) -> dict[str, Any]:
         limits = loaded.settings.budget.limits
         found = spend_of(reader, by=By(by), since=day, limits=limits, now=now)
+        return as_said(as_dict(found, source=SOURCE))
+
+    found, note = from_ledger(
+        lambda: dict(ask(folders, "GET", "spend", by=by, since=day or None)), read, folders
+    )
     if as_json:
-        click.echo(json.dumps(as_dict(found)))
+        click.echo(json.dumps(found))
         return
-    for line in (*_table(found), "", *_budget(found)):
+    say_so(note)
+    told = msgspec.convert(found, Spend)
+    for line in (*_table(told), "", *_budget(told.budget)):
         click.echo(line)
 
 
@@ -62,8 +78,9 @@ def _table(found: Spend) -> Iterator[str]:
     if not found.lines:
         yield "nothing was spent"
         return
-    lines = [*found.lines, found.total] if len(found.lines) > 1 else found.lines
-    rows = [(str(found.by), *_HEADS), *map(_cells, lines)]
+    rows = [(found.by, *_HEADS), *(_cells(one.key or "(no task)", one) for one in found.lines)]
+    if len(found.lines) > 1:
+        rows.append(_cells("total", found.total))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield printable(_aligned(row, widths)).rstrip()
@@ -77,23 +94,24 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join((first, *rest))
 
 
-def _cells(one: Spent) -> tuple[str, ...]:
+def _cells(key: str, one: SpentOn) -> tuple[str, ...]:
     tokens = (one.input_tokens, one.cached_tokens, one.output_tokens, one.reasoning_tokens)
     counts = (f"{count:,}" for count in (one.requests, *tokens))
     unpriced = f"{one.unpriced:,}" if one.unpriced else "-"
-    return (one.key or "(no task)", *counts, _sum(one.cost, one), _sum(one.saving, one), unpriced)
+    return (key, *counts, _sum(one.cost, one), _sum(one.saving, one), unpriced)
 
 
-def _sum(dollars: float, one: Spent) -> str:
+def _sum(dollars: float, one: SpentOn) -> str:
     return "unknown" if one.unpriced and one.unpriced == one.requests else money(dollars)
 
 
-def _budget(found: Spend) -> Iterator[str]:
-    spending, limits = found.spending, found.limits
-    yield f"today       {money(spending.today)}{_of(limits.per_day)} USD (budget.per_day)"
-    yield f"this month  {money(spending.month)}{_of(limits.per_month)} USD (budget.per_month)"
-    unknown = f", and {spending.unknown:,} requests without a price" if spending.unknown else ""
-    yield f"under way   {money(spending.under_way)} USD expected{unknown}"
+def _budget(budget: Budget) -> Iterator[str]:
+    today, month = money(budget.spent_today), money(budget.spent_this_month)
+    yield f"today       {today}{_of(budget.per_day)} USD (budget.per_day)"
+    yield f"this month  {month}{_of(budget.per_month)} USD (budget.per_month)"
+    count = budget.unpriced_under_way
+    unknown = f", and {count:,} requests without a price" if count else ""
+    yield f"under way   {money(budget.under_way)} USD expected{unknown}"
 
 
 def _of(limit: float | None) -> str:

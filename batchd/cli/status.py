@@ -6,17 +6,21 @@ import contextlib
 import json
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
+from batchd.cli.local import SOURCE, as_said, from_ledger
 from batchd.cli.options import reads_settings
 from batchd.cli.screen import LABEL, LINES, Line, screen
 from batchd.configuration import Loaded
-from batchd.control.ledger import reading
-from batchd.control.presence import presence
-from batchd.control.status import Status, status_of
-from batchd.control.views import status_as_dict
+from batchd.control.client import ask
+from batchd.control.shapes import Status
 from batchd.spool.folders import Folders
+
+if TYPE_CHECKING:
+    from batchd.control.ledger import Reader
 
 _SECONDS = 2.0  #: between two objects of --watch --json
 
@@ -39,7 +43,8 @@ def status(loaded: Loaded, watch: bool, as_json: bool) -> None:
 
 def _show(loaded: Loaded, folders: Folders, *, watch: bool, as_json: bool) -> None:
     def lines(most: int) -> list[Line]:
-        return screen(_look(loaded, folders), folders, now=time.time(), lines=most)
+        told, note = _look(loaded, folders)
+        return screen(msgspec.convert(told, Status), note, now=time.time(), lines=most)
 
     if as_json:
         _tell(loaded, folders, watch=watch)
@@ -56,15 +61,24 @@ def _show(loaded: Loaded, folders: Folders, *, watch: bool, as_json: bool) -> No
         drawing.draw(lines(LINES))
 
 
-def _look(loaded: Loaded, folders: Folders) -> Status:
-    with reading(folders.database) as reader:
+def _look(loaded: Loaded, folders: Folders) -> tuple[dict[str, Any], str | None]:
+    """Return what the daemon says, or what the ledger does, and why."""
+
+    def read(reader: Reader) -> dict[str, Any]:
+        from batchd.control.presence import presence
+        from batchd.control.status import status_of
+        from batchd.control.views import status_as_dict
+
         daemon, now = presence(folders), time.time()
-        return status_of(folders, loaded.settings, reader=reader, daemon=daemon, now=now)
+        found = status_of(folders, loaded.settings, reader=reader, daemon=daemon, now=now)
+        return as_said(status_as_dict(found, folders, source=SOURCE))
+
+    return from_ledger(lambda: dict(ask(folders, "GET", "status")), read, folders)
 
 
 def _tell(loaded: Loaded, folders: Folders, *, watch: bool) -> None:
     while True:
-        click.echo(json.dumps(status_as_dict(_look(loaded, folders), folders)))
+        click.echo(json.dumps(_look(loaded, folders)[0]))
         if not watch:
             return
         time.sleep(_SECONDS)

@@ -21,3 +21,8 @@ def moment(text: str, now: float) -> float:
         raise click.UsageError(
             f"{text} is no moment; write 30min, 2h, 3d, 2026-11-21 or 2026-11-21T10:00:00Z"
         ) from None
+
+
+def epoch(text: str | None) -> float:
+    """Read what --json says of a time, in seconds since the epoch; 0 where it says nothing."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0

@@ -6,21 +6,31 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from batchd.cli.exits import Exit
+from batchd.cli.asking import exit_of_refusal
+from batchd.cli.exits import Exit, complain
+from batchd.cli.local import SOURCE, as_said, from_ledger, say_so
 from batchd.cli.options import reads_settings
+from batchd.cli.times import epoch
 from batchd.configuration import Loaded
-from batchd.control.ledger import reading
-from batchd.control.presence import presence
-from batchd.control.views import answer_as_dict, setting_of
-from batchd.control.why import Ambiguous, Answer, Question
+from batchd.control.client import Refused, ask
+from batchd.control.places import place_of
+from batchd.control.shapes import Why
+from batchd.control.why import Ambiguous
 from batchd.core.names import printable
+from batchd.core.reasons import ReasonCode
 from batchd.core.words import duration
 from batchd.spool.folders import Folders
 
+if TYPE_CHECKING:
+    from batchd.control.ledger import Reader
+
 _INDENT = " " * 10
+_UNKNOWN = (ReasonCode.UNKNOWN, ReasonCode.OUTSIDE)
 
 
 @click.command()
@@ -34,43 +44,62 @@ def why(loaded: Loaded, word: str, as_json: bool) -> int:
     shard or a batch, or its beginning. Exits 4 when nothing is known of it.
     """
     folders, now = Folders(loaded.settings.folders.root.resolve()), time.time()
-    daemon = presence(folders)
-    with reading(folders.database) as reader:
+    try:
+        found, note = _found(loaded, folders, word)
+    except (Refused, Ambiguous) as no:
+        complain(str(no))
+        return exit_of_refusal(no)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        say_so(note)
+        click.echo("\n".join(_lines(msgspec.convert(found, Why), now)))
+    return Exit.NOT_FOUND if found["code"] in _UNKNOWN else Exit.OK
+
+
+def _found(loaded: Loaded, folders: Folders, word: str) -> tuple[dict[str, Any], str | None]:
+    """Ask the daemon, or the ledger. What a path means here is ours to say: we stand here."""
+    place = place_of(word, folders=folders, cwd=Path.cwd())
+
+    def read(reader: Reader) -> dict[str, Any]:
+        from batchd.control.presence import presence
+        from batchd.control.views import answer_as_dict
+        from batchd.control.why import Question
+
         question = Question(
             word=word,
-            cwd=Path.cwd(),
+            place=place,
             folders=folders,
             settings=loaded.settings,
             reader=reader,
-            daemon=daemon,
-            now=now,
+            daemon=presence(folders),
+            now=time.time(),
         )
-        try:
-            answer = question.answer()
-        except Ambiguous as several:
-            raise click.UsageError(str(several)) from several
-    if as_json:
-        click.echo(json.dumps(answer_as_dict(answer, loaded.settings, loaded.origins, daemon)))
-    else:
-        click.echo("\n".join(_lines(answer, loaded, now)))
-    return Exit.OK if answer.is_known else Exit.NOT_FOUND
+        origins, daemon = loaded.origins, question.daemon
+        answer = question.answer()
+        return as_said(answer_as_dict(answer, loaded.settings, origins, daemon, source=SOURCE))
+
+    there = str(place.is_there).lower()
+    return from_ledger(
+        lambda: dict(ask(folders, "GET", "why", word=word, path=place.path, there=there)),
+        read,
+        folders,
+    )
 
 
-def _lines(answer: Answer, loaded: Loaded, now: float) -> Iterator[str]:
-    reason = answer.reason
-    code = "" if str(reason.code) == str(reason.standing) else f"{reason.code}: "
-    yield printable(f"{reason.standing:<9} {code}{reason.sentence}")
+def _lines(answer: Why, now: float) -> Iterator[str]:
+    code = "" if answer.code == answer.standing else f"{answer.code}: "
+    yield printable(f"{answer.standing:<9} {code}{answer.sentence}")
     if answer.job and answer.claimed_at is not None:
-        ago = duration(now - answer.claimed_at)
+        ago = duration(now - epoch(answer.claimed_at))
         shard = f", shard {answer.shard}" if answer.shard else ""
         yield f"{_INDENT}job {answer.job}{shard} ({answer.name}), taken {ago} ago"
-    shards = reason.facts.get("shards")
+    shards = answer.facts.get("shards")
     if isinstance(shards, Mapping) and sum(shards.values()) > 1:
         counted = ", ".join(f"{count} {code}" for code, count in shards.items())
         yield f"{_INDENT}{sum(shards.values())} batches to go: {counted}"
     if answer.older:
         yield f"{_INDENT}earlier jobs of that name: {', '.join(answer.older)}"
-    if reason.setting:
-        setting = setting_of(reason.setting, loaded.settings, loaded.origins)
-        value = json.dumps(setting["value"])
-        yield printable(f"{_INDENT}{reason.setting} = {value} ({setting['origin']})")
+    if setting := answer.setting:
+        value = json.dumps(setting.value)
+        yield printable(f"{_INDENT}{setting.name} = {value} ({setting.origin})")

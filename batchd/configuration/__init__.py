@@ -8,11 +8,11 @@ the file: with the default root "." a checkout is a root, whichever file configu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from batchd.configuration.credentials import api_key, base_url
+from batchd.configuration.credentials import api_key, base_url, key_from
 from batchd.configuration.sources import (
     find_file,
     from_environment,
@@ -21,7 +21,7 @@ from batchd.configuration.sources import (
 )
 from batchd.configuration.values import DEFAULTS, Given, assemble, check, unfitting
 from batchd.core.errors import ConfigError
-from batchd.settings import Settings
+from batchd.settings import Provenance, Settings
 
 __all__ = ["Loaded", "api_key", "base_url", "load"]
 
@@ -33,8 +33,16 @@ class Loaded:
     settings: Settings
     source: Path | None  #: the file; None where there is none. tasks/ lies beside it
     #: "batches.max_open" -> "config/batchd.toml, line 12"; what is not here is a default
-    origins: Mapping[str, str] = field(default_factory=dict)
-    again: Callable[[], Settings] = Settings  #: the same, read once more; raises `ConfigError`
+    origins: Mapping[str, str]
+    again: Callable[[], Loaded]  #: the same, read once more; raises `ConfigError`
+
+    def provenance(self, environment: Mapping[str, str]) -> Provenance:
+        """Return where it all comes from, the key as well; never the key."""
+        return Provenance(
+            file=str(self.source) if self.source else None,
+            key_from=key_from(self.settings, environment),
+            origins=self.origins,
+        )
 
 
 def load(
@@ -56,14 +64,8 @@ def load(
     problems += unfitting(values, origins)
     if problems:
         raise ConfigError("\n".join(problems))
-    again = partial(_again, config, overrides, environment, cwd)
+    again = partial(load, config, overrides, environment, cwd)
     return Loaded(settings=assemble(values), source=source, origins=origins, again=again)
-
-
-def _again(
-    config: Path | None, overrides: Sequence[str], environment: Mapping[str, str], cwd: Path
-) -> Settings:
-    return load(config, overrides, environment, cwd).settings
 
 
 def _settle(

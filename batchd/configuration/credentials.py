@@ -37,6 +37,13 @@ def files_with_key(settings: Settings, environment: Mapping[str, str]) -> list[t
     return files
 
 
+def key_from(settings: Settings, environment: Mapping[str, str]) -> str | None:
+    """Say where the key is found; None where there is none."""
+    if files := files_with_key(settings, environment):
+        return files[0][1]
+    return "OPENAI_API_KEY" if environment.get("OPENAI_API_KEY") else None
+
+
 def _read(file: Path, *, said: str) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")

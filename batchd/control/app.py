@@ -6,8 +6,8 @@ request is bounded in size and time: whoever asks is a guest in a house that has
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -19,25 +19,45 @@ from starlette.responses import Response
 from starlette.routing import Route as Address
 
 from batchd.control import wishes
+from batchd.control.checking import standing_of
 from batchd.control.ledger import Reader
 from batchd.control.lent import Lent
-from batchd.control.listing import STATES, USUAL, Filter, job_of, jobs_of
-from batchd.control.messages import MOST_TEXT, Message, Refusal, Rest, Said, Wish
+from batchd.control.listing import job_of, jobs_of
+from batchd.control.log_pages import NoCursor
+from batchd.control.messages import (
+    MOST_TEXT,
+    Message,
+    Refusal,
+    Reloaded,
+    Rest,
+    Said,
+    Wish,
+)
 from batchd.control.openapi import STATUS, document
 from batchd.control.peers import Peer, Rights
-from batchd.control.places import NoSuchJob
+from batchd.control.places import NOWHERE, NoSuchJob, Place
 from batchd.control.presence import presence
+from batchd.control.queries import (
+    Odd,
+    asked_by,
+    jobs_asked,
+    pages_asked,
+    place_asked,
+    sums_asked,
+)
 from batchd.control.routes import ROUTES
 from batchd.control.show import shown_job
+from batchd.control.spend import By, spend_of
+from batchd.control.spend import as_dict as spend_as_dict
 from batchd.control.status import status_of
-from batchd.control.views import status_as_dict
+from batchd.control.views import answer_as_dict, config_as_dict, status_as_dict
 from batchd.control.why import Ambiguous, Question
 from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.core.model import Pause
 from batchd.core.names import printable
 from batchd.core.subjects import Job
 from batchd.runtime.services import Services
-from batchd.runtime.threads import in_thread
+from batchd.runtime.threads import in_thread, pause
 from batchd.spool.users import name_of
 
 PEER = "batchd.peer"  #: where the connection says who it is (`serving.py`)
@@ -50,6 +70,8 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (NoSuchJob, "not-found"),
     (Ambiguous, "ambiguous"),
     (wishes.Impossible, "impossible"),
+    (Odd, "invalid"),
+    (NoCursor, "invalid"),
     (BatchdError, "unavailable"),
     (OSError, "unavailable"),
     (TimeoutError, "unavailable"),
@@ -140,12 +162,24 @@ class Desk:
             daemon=presence(folders),
             now=self._services.clock.now(),
         )
-        return status_as_dict(found, folders)
+        return status_as_dict(found, folders, source=SOURCE)
+
+    async def why(self, request: Request) -> Answer:
+        """GET /v1/why."""
+        asked = await self._reader(request)
+        return await in_thread(self._why, asked)
+
+    def _why(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        question = self._question(*place_asked(asked, self._services.folders))
+        origins = self._services.provenance.origins
+        return answer_as_dict(
+            question.answer(), question.settings, origins, question.daemon, source=SOURCE
+        )
 
     async def jobs(self, request: Request) -> Answer:
         """GET /v1/jobs."""
-        await self._reader(request)
-        return await in_thread(jobs_of, _filter(request), self._ledger(), source=SOURCE)
+        asked = jobs_asked(await self._reader(request))
+        return await in_thread(jobs_of, asked, self._ledger(), source=SOURCE)
 
     async def show(self, request: Request) -> Answer:
         """GET /v1/jobs/{id}."""
@@ -153,16 +187,45 @@ class Desk:
         return await in_thread(self._show, request.path_params["id"])
 
     def _show(self, word: str) -> Message:
-        question = Question(
+        return shown_job(self._question(word, NOWHERE), source=SOURCE)
+
+    def _question(self, word: str, place: Place) -> Question:
+        return Question(
             word=word,
-            cwd=Path("/"),
+            place=place,
             folders=self._services.folders,
             settings=self._services.settings,
             reader=self._ledger(),
             daemon=presence(self._services.folders),
             now=self._services.clock.now(),
         )
-        return shown_job(question, source=SOURCE)
+
+    async def spend(self, request: Request) -> Answer:
+        """GET /v1/spend."""
+        by, since = sums_asked(await self._reader(request))
+        return await in_thread(self._spend, by, since)
+
+    def _spend(self, by: By, since: str) -> dict[str, Any]:
+        limits, now = self._services.settings.budget.limits, self._services.clock.now()
+        found = spend_of(self._ledger(), by=by, since=since, limits=limits, now=now)
+        return spend_as_dict(found, source=SOURCE)
+
+    async def standing(self, request: Request) -> Answer:
+        """GET /v1/standing."""
+        await self._reader(request)
+        return await in_thread(standing_of, self._ledger(), now=self._services.clock.now())
+
+    async def config(self, request: Request) -> Answer:
+        """GET /v1/config."""
+        await self._reader(request)
+        return config_as_dict(self._services.settings, self._services.provenance)
+
+    async def logs(self, request: Request) -> Answer:
+        """GET /v1/logs."""
+        asked = await self._reader(request)
+        log, after = self._services.folders.log, asked.get("after")
+        page = partial(pages_asked(asked).page, log, self._ledger(), after=after, pause=pause)
+        return await in_thread(page)
 
     # Writing
 
@@ -201,19 +264,35 @@ class Desk:
         return await self._rest(wishes.resume, request)
 
     async def _rest(self, grant: Callable[..., Awaitable[Said]], request: Request) -> Said:
-        peer, rest = _peer(request), await _body(request, Rest)
+        rest = await _body(request, Rest)
+        name = await self._master(request)
+        what = _BOTH if rest.what == "all" else (Pause(rest.what),)
+        return await grant(what, self._services, by=name)
+
+    async def reload(self, request: Request) -> Answer:
+        """POST /v1/reload."""
+        await self._master(request)
+        if self._services.reload is None:
+            raise Refused("unavailable", "the daemon is just starting; ask again")
+        said = await self._services.reload()
+        return Reloaded(applied=said.applied, waiting=said.waiting, problem=said.problem)
+
+    # Who, and from where
+
+    async def _reader(self, request: Request) -> dict[str, str]:
+        """Return what they ask for, where they may."""
+        if not (await self._rights()).may_read(_peer(request)):
+            raise Refused("refused", "only those who may drop files into inbox/ may read this")
+        return asked_by(request.scope["query_string"])
+
+    async def _master(self, request: Request) -> str:
+        """Return the name of one who may do what concerns everybody."""
+        peer = _peer(request)
         name = await in_thread(name_of, peer.uid)
         if not (await self._rights()).may_run_it(peer):
             raise Refused("refused", f"that concerns everybody's jobs: root and the daemon's own user"
                           f" may do it, and {name} may not")  # fmt: skip
-        what = _BOTH if rest.what == "all" else (Pause(rest.what),)
-        return await grant(what, self._services, by=name)
-
-    # Who, and from where
-
-    async def _reader(self, request: Request) -> None:
-        if not (await self._rights()).may_read(_peer(request)):
-            raise Refused("refused", "only those who may drop files into inbox/ may read this")
+        return name
 
     async def _rights(self) -> Rights:
         """As the inbox is now: an operator may have given it to another group."""
@@ -241,19 +320,3 @@ async def _body(request: Request, kind: type[Kind]) -> Kind:
         return msgspec.json.decode(bytes(body) or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("invalid", f"the body is not what is asked for: {error}") from error
-
-
-def _filter(request: Request) -> Filter:
-    asked = request.query_params
-    state = asked.get("state")
-    if state is not None and state not in STATES:
-        raise Refused("invalid", f"there is no state {state}; there are {', '.join(STATES)}")
-    try:
-        return Filter(
-            state=state,
-            since=float(asked.get("since", 0)),
-            owner=int(asked["owner"]) if "owner" in asked else None,
-            most=int(asked.get("limit", USUAL)),
-        )
-    except ValueError as error:
-        raise Refused("invalid", f"that is no number: {error}") from error

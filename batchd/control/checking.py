@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from batchd.control.ledger import Reader
+from batchd.control.messages import Held, Standing
 from batchd.core.admission import LEARNED_FOR
-from batchd.core.budget import Hold, Limits, Spending, behind, why_held
+from batchd.core.budget import Hold, Limits, Spending, Waiting, behind, why_held
 from batchd.core.contents import Count
 from batchd.core.rendering import problems_as_dict
 from batchd.core.sharding import ShardPlan
@@ -50,18 +51,35 @@ def alone(estimate: float | None, limits: Limits) -> Hold | None:
     return why_held(estimate, Spending(), limits)
 
 
-def as_known(settings: Settings, reader: Reader, *, now: float) -> tuple[Settings, Holds]:
-    """Return what the daemon would go by: the queues that the provider named, and what is spent."""
+def standing_of(reader: Reader, *, now: float) -> Standing:
+    """Read what is queued and spent; nothing of that in a ledger of an older batchd."""
     if not reader.keeps_sums():
-        return settings, alone  # an older daemon's, which knew neither
+        return Standing(now=now)
+    spending = reader.spending(now)
+    return Standing(
+        now=now,
+        tokens=reader.rooms_learned(since=now - LEARNED_FOR),
+        today=spending.today,
+        month=spending.month,
+        under_way=spending.under_way,
+        unknown=spending.unknown,
+        waiting=tuple(Held(*one) for one in reader.waiting_for_money()),
+    )
+
+
+def as_known(settings: Settings, standing: Standing) -> tuple[Settings, Holds]:
+    """Return what the daemon would go by: the queues that the provider named, and what is spent."""
     rooms = dict(settings.batches.enqueued_tokens)
-    for model, told in reader.rooms_learned(since=now - LEARNED_FOR).items():
+    for model, told in standing.tokens.items():
         rooms[model] = min(told, rooms.get(model, told))
     batches = msgspec.structs.replace(settings.batches, enqueued_tokens=rooms)
-    spending, waiting = reader.spending(now), reader.waiting_for_money()
+    spending = Spending(
+        standing.today, standing.month, standing.under_way, unknown=standing.unknown
+    )
+    waiting = [Waiting(one.job, one.estimate, one.claimed_at) for one in standing.waiting]
 
     def holds(estimate: float | None, limits: Limits) -> Hold | None:
-        return why_held(estimate, behind(waiting, spending, limits, now=now), limits)
+        return why_held(estimate, behind(waiting, spending, limits, now=standing.now), limits)
 
     return msgspec.structs.replace(settings, batches=batches), holds
 

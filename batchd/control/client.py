@@ -56,18 +56,20 @@ def ask(
     method: str,
     *path: str,
     body: dict[str, Any] | None = None,
+    kind: Any = Any,
     **query: object,
 ) -> Any:
-    """Ask /v1/PATH; return the answer.
+    """Ask /v1/PATH; return the answer, as a value of `kind`.
 
     Raises `NotListening`, `Refused`, and `PermissionError` where the socket is not for this user.
     """
     target = "/v1/" + "/".join(quote(part, safe="") for part in path)
     if asked := {name: value for name, value in query.items() if value is not None}:
-        target += f"?{urlencode(asked)}"
+        # A file's name may be no text at all: its bytes are sent as they are.
+        target += f"?{urlencode(asked, errors='surrogateescape')}"
     connection = _connected(folders, seconds=_READ_SECONDS if method == "GET" else _SECONDS)
     try:
-        return _answer(*_exchange(connection, method, target, body))
+        return _answer(*_exchange(connection, method, target, body), kind=kind)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         raise NotListening(
             f"the daemon went away before it answered ({error!r}); asking again does no harm",
@@ -86,10 +88,10 @@ def _exchange(
     return response.status, response.read()
 
 
-def _answer(status: int, content: bytes) -> Any:
+def _answer(status: int, content: bytes, *, kind: Any) -> Any:
     """Raises `msgspec.DecodeError` for half an answer."""
     if status == http.client.OK:
-        return msgspec.json.decode(content)
+        return msgspec.json.decode(content, type=kind)
     try:
         refusal = msgspec.json.decode(content, type=Refusal)
     except ValueError:

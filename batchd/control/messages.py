@@ -145,3 +145,43 @@ class Shown(Message, frozen=True):
     timeline: tuple[Fact, ...]
     source: str
     schema: int = SCHEMA
+
+
+class Held(Message, frozen=True, kw_only=False):
+    """A job that only the budget holds, and what it is expected to cost."""
+
+    job: str
+    estimate: float | None
+    claimed_at: float  #: seconds since the epoch
+
+
+class Standing(Message, frozen=True):
+    """What a file is held against before it is sent: what is queued and spent. US dollars."""
+
+    now: float  #: seconds since the epoch, by the daemon's clock
+    tokens: dict[str, int] = {}  #: the account's queues as the provider named them, by model
+    today: float = 0.0
+    month: float = 0.0
+    under_way: float = 0.0
+    unknown: int = 0  #: requests under way without a price
+    waiting: tuple[Held, ...] = ()  #: for money, the oldest first
+    schema: int = SCHEMA
+
+
+class Logged(Message, frozen=True):
+    """Some lines of the daemon's log, and the word that asks for those after them."""
+
+    lines: tuple[msgspec.Raw, ...]  #: as they were written; docs/events.md has the events
+    after: str  #: where these end, for the next question
+    more: bool  #: whether there are more already
+    is_there: bool  #: whether a log was ever written here; it may be the journal that has it
+    schema: int = SCHEMA
+
+
+class Reloaded(Message, frozen=True):
+    """What came of reading the settings again."""
+
+    applied: tuple[str, ...]  #: settings that hold from now on
+    waiting: tuple[str, ...]  #: those that need a restart
+    problem: str | None  #: what is wrong with them, a line each: then nothing was changed
+    schema: int = SCHEMA

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from batchd.control.messages import Message, Refusal
+from batchd.control.messages import Refusal
 from batchd.control.routes import Parameter, Route
 
 _REF = "#/components/schemas/{name}"
@@ -27,7 +27,7 @@ _ID = Parameter("id", "A job's id, or a beginning that no other has.", {"type": 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """Describe the routes (OpenAPI 3.1)."""
-    kinds: set[type[Message]] = {Refusal}
+    kinds: set[type[msgspec.Struct]] = {Refusal}
     for route in routes:
         kinds |= {kind for kind in (route.answer, route.body) if kind}
     ordered = sorted(kinds, key=_named)
@@ -48,7 +48,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     }
 
 
-def _named(kind: type[Message]) -> str:
+def _named(kind: type[msgspec.Struct]) -> str:
     return kind.__name__
 
 
@@ -61,10 +61,11 @@ def _operation(route: Route) -> dict[str, Any]:
             "default": _content("Nothing was done.", Refusal),
         },
     }
-    if parameters := [_parameter(one, "query") for one in route.parameters]:
-        said["parameters"] = parameters
+    parameters = [_parameter(one, "query") for one in route.parameters]
     if "{id}" in route.path:
-        said["parameters"] = [_parameter(_ID, "path")]
+        parameters.insert(0, _parameter(_ID, "path"))
+    if parameters:
+        said["parameters"] = parameters
     if route.body is not None:
         said["requestBody"] = {"content": _json(route.body)}
     return said
@@ -80,10 +81,9 @@ def _parameter(one: Parameter, where: str) -> dict[str, Any]:
     }
 
 
-def _content(sentence: str, kind: type[Message] | None) -> dict[str, Any]:
+def _content(sentence: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {"description": sentence, "content": _json(kind)}
 
 
-def _json(kind: type[Message] | None) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name=kind.__name__)} if kind else {"type": "object"}
-    return {"application/json": {"schema": schema}}
+def _json(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}

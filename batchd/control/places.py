@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchd.core.errors import BatchdError
@@ -26,11 +26,23 @@ class Place:
 
     path: Path
     parts: tuple[str, ...] | None  #: None outside of the root
+    told: bool | None = None  #: whether something lies there, where somebody else has looked
 
     @property
     def is_there(self) -> bool:
         """Whether something lies there; a link that leads nowhere is something, too."""
-        return os.path.lexists(self.path)
+        return os.path.lexists(self.path) if self.told is None else self.told
+
+    def seen_by_another(self, is_there: bool) -> Place:
+        """Return it as the daemon may look at it: below the root, and nowhere else.
+
+        Outside, the word of whoever asks counts: what lies in their home is theirs to see, and what
+        lies in another's is not for them to learn from us.
+        """
+        return self if self.parts is not None else replace(self, told=is_there)
+
+
+NOWHERE = Place(Path("/"), None, told=False)  #: for what is meant by its id, and by no path
 
 
 def place_of(word: str, *, folders: Folders, cwd: Path) -> Place:

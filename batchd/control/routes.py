@@ -5,8 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from batchd.control import log_pages
 from batchd.control.listing import MOST, STATES, USUAL
-from batchd.control.messages import Jobs, Message, Rest, Said, Shown, Wish
+from batchd.control.log_wanted import LEVELS
+from batchd.control.messages import (
+    Jobs,
+    Logged,
+    Message,
+    Reloaded,
+    Rest,
+    Said,
+    Shown,
+    Standing,
+    Wish,
+)
+from batchd.control.shapes import ConfigShow, Spend, Status, Why
+from batchd.control.spend import By
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +42,7 @@ class Route:
     method: str
     path: str
     sentence: str
-    answer: type[Message] | None  #: None for what has the shape of a command's --json
+    answer: type[msgspec.Struct]  #: a message, or the shape of a command's --json
     body: type[Message] | None = None
     parameters: tuple[Parameter, ...] = ()
 
@@ -46,8 +62,94 @@ _FILTERS = (
     ),
 )
 
+_PLACE = (
+    Parameter("word", "A path, or the id of a job, a shard or a batch.", {"type": "string"}),
+    Parameter(
+        "path",
+        "The absolute path that is meant, where it is known; else the word counts from the root.",
+        {"type": "string"},
+    ),
+    Parameter(
+        "there",
+        "Whether something lies there, where that is outside of the root: the daemon won't look.",
+        {"type": "boolean", "default": False},
+    ),
+)
+
+_SUMS = (
+    Parameter("by", "What is added up in one line.", {"enum": list(By), "default": str(By.DAY)}),
+    Parameter("since", "Only days since this one, of UTC.", {"type": "string", "format": "date"}),
+)
+
+_LINES = (
+    Parameter("word", "Only of this job, file or batch.", {"type": "string"}),
+    Parameter(
+        "since",
+        "Only what was written then or later, in seconds since the epoch.",
+        {"type": "number", "default": 0},
+    ),
+    Parameter("level", "Only this, and worse.", {"enum": list(LEVELS), "default": "debug"}),
+    Parameter("event", "Only such events: `batch.*`.", {"type": "string"}),
+    Parameter(
+        "after", "Only what follows an earlier answer: its member `after`.", {"type": "string"}
+    ),
+    Parameter(
+        "patient",
+        "Whether a word that nobody knows yet may be known later; else it is not-found.",
+        {"type": "boolean", "default": False},
+    ),
+    Parameter(
+        "limit",
+        "At most so many.",
+        {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": log_pages.MOST,
+            "default": log_pages.USUAL,
+        },
+    ),
+)
+
 ROUTES = (
-    Route("status", "GET", "/v1/status", "All of it at a glance: `batchd status --json`.", None),
+    Route("status", "GET", "/v1/status", "All of it at a glance: `batchd status --json`.", Status),
+    Route(
+        "why",
+        "GET",
+        "/v1/why",
+        "Where something is, and why: `batchd why --json`.",
+        Why,
+        parameters=_PLACE,
+    ),
+    Route(
+        "spend",
+        "GET",
+        "/v1/spend",
+        "What was spent: `batchd spend --json`.",
+        Spend,
+        parameters=_SUMS,
+    ),
+    Route(
+        "standing",
+        "GET",
+        "/v1/standing",
+        "What a file is held against before it is sent.",
+        Standing,
+    ),
+    Route(
+        "config",
+        "GET",
+        "/v1/config",
+        "The settings that the daemon runs with, and whence.",
+        ConfigShow,
+    ),
+    Route(
+        "logs",
+        "GET",
+        "/v1/logs",
+        "Lines of the log, the oldest first; then those after them.",
+        Logged,
+        parameters=_LINES,
+    ),
     Route("jobs", "GET", "/v1/jobs", "Jobs, the youngest first.", Jobs, parameters=_FILTERS),
     Route("show", "GET", "/v1/jobs/{id}", "Everything that is known of a job.", Shown),
     Route(
@@ -62,4 +164,5 @@ ROUTES = (
     Route("release", "POST", "/v1/jobs/{id}/release", "Let a held job go on.", Said, Wish),
     Route("pause", "POST", "/v1/pause", "Let intake, submission or both rest.", Said, Rest),
     Route("resume", "POST", "/v1/resume", "Let them go on.", Said, Rest),
+    Route("reload", "POST", "/v1/reload", "Read the settings again.", Reloaded),
 )

@@ -125,6 +125,7 @@ class Status(Shape, frozen=True):
     waits: list[Waits]
     last_problem: dict[str, Any] | None  #: a line of the log
     budget: Budget | None
+    source: str  #: who says so: the daemon, or the ledger where none can be asked
 
 
 class Setting(Shape, frozen=True):
@@ -152,6 +153,7 @@ class Why(Shape, frozen=True):
     batch: str | None
     older: list[str]
     daemon: Daemon
+    source: str
 
 
 class Cost(Shape, frozen=True):
@@ -275,6 +277,7 @@ class Spend(Shape, frozen=True):
     lines: list[SpentLine]
     total: SpentOn
     budget: Budget
+    source: str
 
 
 class Finding(Shape, frozen=True):

@@ -71,7 +71,7 @@ def standing(reader: Reader, *, now: float) -> Spending | None:
     return reader.spending(now) if reader.keeps_sums() else None
 
 
-def as_dict(spend: Spend) -> dict[str, Any]:
+def as_dict(spend: Spend, *, source: str) -> dict[str, Any]:
     """`batchd spend --json`."""
     return {
         "schema": SCHEMA,
@@ -80,6 +80,7 @@ def as_dict(spend: Spend) -> dict[str, Any]:
         "lines": [_line(one) for one in spend.lines],
         "total": {k: v for k, v in _line(spend.total).items() if k != "key"},
         "budget": budget_as_dict(spend.spending, spend.limits),
+        "source": source,
     }
 
 

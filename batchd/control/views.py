@@ -13,8 +13,9 @@ from batchd.control.presence import Presence
 from batchd.control.spend import budget_as_dict
 from batchd.control.status import Status
 from batchd.control.why import Answer
+from batchd.core.hiding import redact, without_password
 from batchd.core.names import printable
-from batchd.settings import Settings
+from batchd.settings import Provenance, Settings
 from batchd.spool.folders import Folders
 
 SCHEMA = 1
@@ -31,8 +32,38 @@ def setting_of(name: str, settings: Settings, origins: Mapping[str, str]) -> dic
     return {"name": name, "value": value, "origin": origins.get(name, DEFAULT)}
 
 
+def config_as_dict(settings: Settings, provenance: Provenance) -> dict[str, Any]:
+    """`batchd config show --json`. Never a key."""
+    found = [setting_of(name, settings, provenance.origins) for name in names_of(settings)]
+    for setting in found:
+        setting["value"] = _without_secrets(setting["value"])
+    return {
+        "schema": SCHEMA,
+        "file": provenance.file,
+        "key_from": provenance.key_from,
+        "settings": found,
+    }
+
+
+def names_of(settings: Settings) -> list[str]:
+    """Return the names of all settings, section by section."""
+    sections = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return [f"{name}.{key}" for name, of in sections.items() for key in of.__struct_fields__]
+
+
+def _without_secrets(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return redact(without_password(value) if "://" in value else value)
+
+
 def answer_as_dict(
-    answer: Answer, settings: Settings, origins: Mapping[str, str], daemon: Presence
+    answer: Answer,
+    settings: Settings,
+    origins: Mapping[str, str],
+    daemon: Presence,
+    *,
+    source: str,
 ) -> dict[str, Any]:
     """`batchd why --json`."""
     reason = answer.reason
@@ -51,10 +82,11 @@ def answer_as_dict(
         "batch": answer.batch,
         "older": list(answer.older),
         "daemon": _daemon(daemon),
+        "source": source,
     }
 
 
-def status_as_dict(found: Status, folders: Folders) -> dict[str, Any]:
+def status_as_dict(found: Status, folders: Folders, *, source: str) -> dict[str, Any]:
     """`batchd status --json`."""
     batches = [asdict(one) | {"opened_at": _rfc3339(one.opened_at)} for one in found.batches]
     return {
@@ -73,17 +105,19 @@ def status_as_dict(found: Status, folders: Folders) -> dict[str, Any]:
         "waits": [asdict(one) | {"sentence": printable(one.sentence)} for one in found.waits],
         "last_problem": found.problem,
         "budget": budget_as_dict(found.spending, found.limits) if found.spending else None,
+        "source": source,
     }
 
 
 def _admission(room: Room) -> dict[str, Any]:
-    most = room.limits.all_tokens()
+    """What is queued of the models that have a limit, and of those at work."""
+    most, queued = room.limits.all_tokens(), room.load.tokens
     return {
         "created_within_the_hour": room.created.number,
         "max_per_hour": room.limits.max_per_hour,
         "tokens": {
-            model: {"queued": queued, "limit": most.get(model)}
-            for model, queued in room.load.tokens.items()
+            model: {"queued": queued.get(model, 0), "limit": most.get(model)}
+            for model in {**most, **queued}
         },
     }
 

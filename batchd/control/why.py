@@ -10,7 +10,7 @@ from pathlib import Path
 from batchd.control.inbox import READMES, STAGING, Entry, named_by, reason_of
 from batchd.control.jobs import Room, reason_of_job, reason_of_shard
 from batchd.control.ledger import Part, Reader
-from batchd.control.places import Id, Place, id_of, job_in, place_of
+from batchd.control.places import Id, Place, id_of, job_in
 from batchd.control.presence import Presence
 from batchd.core.errors import BatchdError
 from batchd.core.model import JobState, ShardState
@@ -50,7 +50,7 @@ class Question:
     """A word, and everything that an answer is made from."""
 
     word: str
-    cwd: Path
+    place: Place  #: that the word means where it is no id
     folders: Folders
     settings: Settings
     reader: Reader
@@ -59,7 +59,7 @@ class Question:
 
     def answer(self) -> Answer:
         """Answer. Raises `Ambiguous`."""
-        name, place = id_of(self.word), place_of(self.word, folders=self.folders, cwd=self.cwd)
+        name, place = id_of(self.word), self.place
         # A whole id is meant as one; its beginning may as well be a file's name.
         is_id = name is not None and (name.is_whole or not place.is_there)
         found = self._by_id(name) if name is not None and is_id else None

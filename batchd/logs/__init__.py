@@ -20,7 +20,8 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from batchd import settings
 from batchd.core.errors import BatchdError, BrokenInvariant
-from batchd.logs.cleaning import cleaner, redact
+from batchd.core.hiding import redact
+from batchd.logs.cleaning import cleaner
 from batchd.logs.handlers import RotatedFile, ToStream
 from batchd.logs.journal import SOCKET, ToJournal, is_there
 from batchd.logs.rendering import as_json, for_stream

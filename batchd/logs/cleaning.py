@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
 from structlog.types import EventDict, Processor, WrappedLogger
 
-HIDDEN = "[hidden]"
+from batchd.core.hiding import redact
+
 MOST_CHARACTERS = 8_000  # of one value; the journal cuts an entry at 48 kB
-LEAST_SECRET = 8  # characters; to hide every "x" would hide the log
-_KEYS = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk|sess)-[\w*.-]{8,}"  # OpenAI's, and those who imitate them
-    r"|(?<=bearer )[^\s\"',}]+"
-    r"|(?<=api-key: )[^\s\"',}]+",
-    re.IGNORECASE,
-)
-
-
-def redact(text: str, secrets: Sequence[str] = ()) -> str:
-    """The text without the secrets and without anything that looks like a key."""
-    for secret in secrets:
-        if len(secret) >= LEAST_SECRET:
-            text = text.replace(secret, HIDDEN)
-    return _KEYS.sub(HIDDEN, text)
 
 
 def cleaner(secrets: Sequence[str]) -> Processor:

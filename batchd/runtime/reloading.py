@@ -1,5 +1,5 @@
-"""SIGHUP: the configuration is read again. It is taken whole, as far as a running house can change,
-or not at all.
+"""The configuration is read again, at SIGHUP or on a person's word. It is taken whole, as far as a
+running house can change, or not at all.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import anyio
@@ -116,28 +117,37 @@ def _with(ours: AnySection, theirs: AnySection, names: set[str]) -> AnySection:
     return msgspec.structs.replace(ours, **{key: getattr(theirs, key) for key in keys})
 
 
-class Reloading(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reloading:
     """Who reads the settings, and who is handed new ones."""
 
     services: Services
     manager: Manager
     read: Callable[[], Settings]  #: raises `ConfigError`; may block
     hand_on: Callable[[Settings], None]  #: to those who copied a value when they were made
+    turn: anyio.Lock = field(default_factory=anyio.Lock)  #: a signal and a person may ask at once
 
-    async def once(self) -> None:
-        """Read the settings again, and say what came of it: to the log, the manager, and in var/."""
-        self.manager.reloading()
+    async def once(self) -> ReloadSays:
+        """Read the settings again; say what came of it to the log, the manager, in var/, and here."""
+        async with self.turn:
+            self.manager.reloading()
+            try:
+                return await self._read_and_take()
+            finally:  # also where whoever asked has gone: a manager waits for this word
+                self.manager.ready()
+
+    async def _read_and_take(self) -> ReloadSays:
         asked = self.services.clock.monotonic()
         try:
             wanted = await in_thread(self.read)
         except ConfigError as error:
             log.warning("config.kept", text=str(error))
-            self._leave_word(asked, problem=str(error))
-        else:
-            change = self._take(wanted)
-            log.info("config.reloaded", changed=change.applied, needs_restart=change.waiting)
-            self._leave_word(asked, applied=change.applied, waiting=change.waiting)
-        self.manager.ready()
+            return self._leave_word(ReloadSays(os.getpid(), asked, problem=str(error)))
+        change = self._take(wanted)
+        log.info("config.reloaded", changed=change.applied, needs_restart=change.waiting)
+        return self._leave_word(
+            ReloadSays(os.getpid(), asked, applied=change.applied, waiting=change.waiting)
+        )
 
     def _take(self, wanted: Settings) -> Change:
         change = merge(self.services.settings, wanted)
@@ -148,9 +158,10 @@ class Reloading(NamedTuple):
             bell.ring()  # a loop may sleep for as long as the old settings said
         return change
 
-    def _leave_word(self, asked: float, **said: str | tuple[str, ...]) -> None:
-        with contextlib.suppress(OSError):  # a full disk: then whoever asked hears nothing
-            post_reload(self.services.folders.var, ReloadSays(os.getpid(), asked, **said))  # type: ignore[arg-type]
+    def _leave_word(self, said: ReloadSays) -> ReloadSays:
+        with contextlib.suppress(OSError):  # a full disk: then only whoever waits here hears it
+            post_reload(self.services.folders.var, said)
+        return said
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
 from batchd.runtime.garbage import Collector
 from batchd.runtime.loop import Crew, Rest
-from batchd.settings import Settings
+from batchd.settings import Provenance, Settings
+from batchd.spool.bulletin import ReloadSays
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import Settling
 from batchd.spool.outbox import Outbox
@@ -25,6 +26,9 @@ from batchd.spool.work import Work
 from batchd.store.ledger import Ledger
 
 log = structlog.get_logger()
+
+#: Reads the settings again, and says what came of it (`runtime/reloading.py`).
+Reload = Callable[[], Awaitable[ReloadSays]]
 
 
 class Intake:
@@ -65,6 +69,10 @@ class Services:
     tasks: TaskGroup  #: where things in flight live
     crews: dict[str, Crew]
     bells: dict[str, Bell]
+    provenance: Provenance = field(
+        default_factory=Provenance
+    )  #: of the settings, as they were read
+    reload: Reload | None = None  #: reads the settings again; None while there is nothing to reload
     scan_only: str | None = None  #: why the inbox can't be watched (a network file system)
     collector: Collector = field(default_factory=Collector)
     intake: Intake = field(default_factory=Intake)

@@ -55,7 +55,7 @@ class InboxSeen(msgspec.Struct, frozen=True):
 
 
 class ReloadSays(msgspec.Struct, frozen=True):
-    """What came of the last SIGHUP."""
+    """What came of reading the settings again."""
 
     pid: int
     asked: float  #: when reading the settings began, by the daemon's monotonic clock

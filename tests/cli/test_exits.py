@@ -56,6 +56,7 @@ ELSEWHERE = {
     ("release", 6): "tests/control/test_app.py",
     ("pause", 6): "tests/control/test_app.py",
     ("resume", 6): "tests/control/test_app.py",
+    ("reload", 6): "tests/control/test_serving.py",
     ("reload", 1): "tests/cli/test_reload.py",
     ("service", 1): "tests/cli/test_service.py",
     ("service", 4): "tests/cli/test_service.py",

@@ -17,9 +17,10 @@ import pytest
 
 from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
-from batchd.cli.log_files import followed, written
 from batchd.cli.log_journal import entry_of
 from batchd.cli.log_shape import Fold, Shape
+from batchd.control.log_files import lines_after
+from batchd.control.log_pages import Pages
 from tests.houses import drop, live, open_services, requests
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -246,7 +247,8 @@ def test_a_reader_who_has_seen_enough_is_no_error(root):
         assert child.stderr
         child.stdout.readline()
         child.stdout.close()
-        assert child.stderr.read() == b""
+        said = child.stderr.read().decode()
+        assert said == "batchd: the daemon is not running; this is from its files\n"
         assert child.wait(30) == Exit.OK
 
 
@@ -290,17 +292,20 @@ def test_a_journal_entry_may_be_anything():
 
 
 class Follower:
-    """What `followed` yields, until it has had nothing for a look."""
+    """What a reader is told who asks again and again, from where the last answer ended."""
 
     def __init__(self, log: Path) -> None:
-        self._lines = followed(log)
+        self._log = log
+        self._after: str | None = None
 
     def news(self) -> list[str]:
         found: list[str] = []
-        for _ in range(3):  # what was put aside needs a look of its own
-            while (got := next(self._lines)) is not None:
-                found.append(got.facts["event"])
-        return found
+        while True:
+            page = Pages(most=2).page(self._log, None, after=self._after)
+            found += [json.loads(bytes(raw))["event"] for raw in page.lines]
+            self._after = page.after
+            if not page.more:
+                return found
 
 
 @pytest.fixture
@@ -386,7 +391,7 @@ def test_no_more_than_a_line_is_held_in_memory(log):
         for _ in range(200_000):
             file.write(line(event="e", text="x" * 100))
     tracemalloc.start()
-    assert sum(1 for _ in written(log)) == 200_000
+    assert sum(1 for line, _ in lines_after(log, None) if line) == 200_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2_000_000

@@ -17,6 +17,10 @@ from tests.acceptance.processes import Processes, processes_in
 from tests.control.test_inbox import anything
 from tests.houses import drop, live, open_services, requests
 
+READ = (
+    "batchd: the daemon is not running (start it: batchd run); this is from the ledger, read only\n"
+)
+
 
 @pytest.fixture(autouse=True)
 def nothing_of_this_machine(tmp_path, monkeypatch):
@@ -49,7 +53,7 @@ def test_a_reason_is_one_code_and_one_sentence(why, inbox):
 
     code, out, err = why("root/inbox/table.csv")
 
-    assert (code, err) == (Exit.OK, "")
+    assert (code, err) == (Exit.OK, READ)
     said, setting = out.splitlines()
     assert said == (
         "ignored   not-wanted-name: its name is not like *.jsonl, *.ndjson, *.jsonl.gz or"
@@ -80,7 +84,7 @@ def test_without_a_daemon_it_says_so(why, inbox):
 def test_what_nothing_is_known_of_exits_4(why, inbox, word):
     code, out, err = why(word)
 
-    assert (code, err) == (Exit.NOT_FOUND, "")
+    assert (code, err) == (Exit.NOT_FOUND, READ)
     assert out.startswith("elsewhere ")
 
 

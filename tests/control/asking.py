@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from batchd.control.ledger import reading
+from batchd.control.places import place_of
 from batchd.control.presence import Presence
 from batchd.control.status import Status, status_of
 from batchd.control.why import Answer, Question
@@ -30,7 +31,7 @@ def ask(
     with reading(folders.database) as reader:
         return Question(
             word=word,
-            cwd=cwd or root.parent,
+            place=place_of(word, folders=folders, cwd=cwd or root.parent),
             folders=folders,
             settings=given or settings(root),
             reader=reader,

@@ -184,11 +184,16 @@ async def test_the_group_reads_and_the_owner_writes(capsys):
             assert (await services.ledger.job(job)).hold is None
             assert (await asks(BERT, "POST", "pause")).startswith("refused: that concerns")
             assert await services.ledger.pauses() == {}
+            assert (await asks(BERT, "POST", "reload")).startswith("refused: that concerns")
+            for route in ("status", "spend", "config", "logs", "standing"):
+                assert "refused" not in await asks(BERT, "GET", route)
             assert "'changed': True" in await asks(ANNA, *wish)
             assert (await services.ledger.job(job)).hold_text == f"by user {ANNA}"
 
             services.folders.socket.chmod(0o666)  # what the folder allows is not all that counts
-            assert (await asks(CARL, "GET", "jobs", groups=())).startswith("refused: only those")
+            for route in ("jobs", "status", "why", "spend", "config", "logs", "standing"):
+                said = await asks(CARL, "GET", route, groups=())
+                assert said.startswith("refused: only those")
             assert "'changed': True" in await asks(0, "POST", "jobs", job, "cancel", groups=())
 
 

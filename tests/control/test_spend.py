@@ -32,7 +32,7 @@ async def test_the_receipts_add_up_to_what_was_spent(tmp_path: Path):
         assert found.total.requests == 6
         assert found.spending.today == pytest.approx(found.total.cost)
         assert found.spending.under_way == 0.0
-        assert as_dict(found)["budget"]["per_day"] == 1.0
+        assert as_dict(found, source="x")["budget"]["per_day"] == 1.0
 
 
 async def test_what_is_under_way_is_told_before_it_is_spent(tmp_path: Path):

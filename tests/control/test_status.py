@@ -52,8 +52,10 @@ async def test_what_programs_read_is_json_and_says_its_schema(tmp_path):
     async with open_services(tmp_path) as services:
         await open_batches(services, "first.jsonl")
         now = services.clock.now()
-        status = status_as_dict(look_at(tmp_path, now=now), Folders(tmp_path))
-        answer = answer_as_dict(ask(tmp_path, "first.jsonl", now=now), Settings(), {}, NOBODY)
+        status = status_as_dict(look_at(tmp_path, now=now), Folders(tmp_path), source="x")
+        answer = answer_as_dict(
+            ask(tmp_path, "first.jsonl", now=now), Settings(), {}, NOBODY, source="x"
+        )
 
     for shown in (status, answer):
         assert json.loads(json.dumps(shown))["schema"] == 1

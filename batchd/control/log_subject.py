@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchd.cli.log_files import Line
 from batchd.control.ledger import Reader
-from batchd.control.places import Id, id_of, job_in
-from batchd.core.names import is_job_id, shown
+from batchd.control.log_files import Line
+from batchd.control.places import Id, NoSuchJob, id_of, job_in
+from batchd.control.why import Ambiguous
+from batchd.core.names import is_job_id, printable, shown
 
 _WORDS = ("job", "shard", "subject", "first")  #: facts that hold the id of a job, or of a shard
 
@@ -39,6 +40,18 @@ class Subject:
         """The jobs that the word may mean, where it is the beginning of an id."""
         return {job for job in self.jobs if self._id.job and job.startswith(self._id.job)}
 
+    def must_be_one(self) -> None:
+        """Raises `Ambiguous` where it may be several jobs, `NoSuchJob` where nobody knows it."""
+        word, several = printable(self.word), sorted(self.possible)
+        if len(several) > 1:
+            listed = ", ".join(several[:5])
+            raise Ambiguous(f"{word} is the beginning of several: {listed}; write one letter more")
+        if not self.is_known:
+            raise NoSuchJob(
+                f"nothing is known of {word}: no job, file or batch of that name, neither in the"
+                " ledger nor in the log"
+            )
+
     def ask(self, reader: Reader) -> None:
         """Let the ledger say what it knows of it."""
         name = next(iter(sorted(self._files, key=len)), "")
@@ -54,6 +67,17 @@ class Subject:
             for part in reader.parts_of(job_id):
                 self._is_known = True
                 self._batches |= {part.shard.batch} if part.shard.batch else set()
+
+    @property
+    def learned(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Jobs and batches that are meant, as far as is known."""
+        return tuple(sorted(self.jobs)), tuple(sorted(self._batches))
+
+    def recall(self, jobs: Iterable[str], batches: Iterable[str]) -> None:
+        """Know again what was learned before."""
+        self.jobs |= set(jobs)
+        self._batches |= set(batches)
+        self._is_known = self._is_known or bool(self.jobs or self._batches)
 
     def read(self, lines: Iterable[Line]) -> None:
         """Let the log itself say what it knows: a job may be forgotten, or the ledger gone."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from batchd.core import limits
 from batchd.core.budget import Limits
+from batchd.core.tasks import CHAT
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,6 +110,16 @@ class Results(Section, frozen=True):
     responses: bool = True
 
 
+class Defaults(Section, frozen=True):
+    """What a task has where its file says nothing."""
+
+    endpoint: str = CHAT
+    model: str | None = None
+    system: str = ""
+    parameters: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
+
+
 class Jobs(Section, frozen=True):
     """What is kept of a job once it is delivered."""
 
@@ -183,6 +195,7 @@ class Settings(Section, frozen=True):
     batches: Batches = Batches()
     retries: Retries = Retries()
     results: Results = Results()
+    defaults: Defaults = Defaults()
     jobs: Jobs = Jobs()
     budget: Budget = Budget()
     prices: Prices = Prices()

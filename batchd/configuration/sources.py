@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from batchd.configuration.values import DEFAULTS, SECTIONS, Given
+from batchd.configuration.values import DEFAULTS, SECTIONS, Given, table_of
 from batchd.core.errors import ConfigError
+from batchd.core.toml_text import ASSIGNMENT, flaw, key_path, line_of, lines_of
 
 PREFIX = "BATCHD_"
 ETC = Path("/etc/batchd/batchd.toml")
-_KEY = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'=\[\]#])+?"""  # TOML's keys: bare, quoted, dotted
-_ASSIGNMENT = re.compile(rf"\s*({_KEY})\s*=(.*)", re.DOTALL)
-_HEADER = re.compile(rf"\s*\[\s*({_KEY})\s*\]")
-_PLACE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
 def find_file(
@@ -50,18 +46,15 @@ def from_file(file: Path, *, cwd: Path, problems: list[str]) -> Iterator[Given]:
     except OSError as error:
         problems.append(f"{shown}: cannot be read ({error.strerror}); make it a readable file")
     else:
-        lines = dict(_lines(text))
+        lines = lines_of(text)
         for path, value in _leaves((), content):
             yield Given(path, value, where=_where(shown, path, lines))
 
 
 def _not_toml(message: str, *, shown: Path) -> str:
-    found = _PLACE.fullmatch(message)
-    what, line, column = found.groups() if found else (message, None, None)
+    line, column, what = flaw(message)
     place = f"{shown}, line {line}, column {column}" if line else f"{shown}, at its end"
-    is_bare = what == "Invalid value" or what.startswith("Expected newline")  # level = info
-    remedy = "; a text needs quotes" if is_bare else ""
-    return f"{place}: not valid TOML: {what[:1].lower()}{what[1:]}{remedy}"
+    return f"{place}: {what}"
 
 
 def _leaves(path: tuple[str, ...], value: object) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -78,38 +71,13 @@ def _leaves(path: tuple[str, ...], value: object) -> Iterator[tuple[tuple[str, .
 def _may_be_table(path: tuple[str, ...]) -> bool:
     if len(path) < 2:
         return not path or path[0] in SECTIONS
-    return isinstance(DEFAULTS.get(f"{path[0]}.{path[1]}"), dict)
-
-
-def _lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Where each header and each key stands: good enough for a message, not a parser."""
-    section: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            section = _path(header[1])
-            yield section, number
-        elif assignment := _ASSIGNMENT.match(line):
-            yield (*section, *_path(assignment[1])), number
+    table = table_of(".".join(path[:2]))
+    return table is not None and not (table.is_deep and len(path) > 2)
 
 
 def _where(shown: Path, path: tuple[str, ...], lines: Mapping[tuple[str, ...], int]) -> str:
-    """The line of the key; of the table around it where it is written inline."""
-    around = (path[:length] for length in range(len(path), 0, -1))
-    line = next((lines[part] for part in around if part in lines), None)
+    line = line_of(path, lines)
     return f"{shown}, line {line}" if line else str(shown)
-
-
-def _path(key: str) -> tuple[str, ...]:
-    """`batches.enqueued_tokens."gpt-4.1"` -> its three parts; () for what is no key."""
-    try:
-        nested: object = tomllib.loads(f"{key} = 0")
-    except tomllib.TOMLDecodeError:
-        return ()
-    parts: list[str] = []
-    while isinstance(nested, dict):
-        ((part, nested),) = nested.items()
-        parts.append(part)
-    return tuple(parts)
 
 
 def from_environment(environment: Mapping[str, str]) -> Iterator[Given]:
@@ -135,8 +103,8 @@ def _is_nearly_one(name: str) -> bool:
 def from_overrides(overrides: Sequence[str], *, problems: list[str]) -> Iterator[Given]:
     """`--set section.key=value`, the key as TOML writes it, quotes around the value optional."""
     for override in overrides:
-        assignment = _ASSIGNMENT.fullmatch(override)
-        path = _path(assignment[1]) if assignment else ()
+        assignment = ASSIGNMENT.fullmatch(override)
+        path = key_path(assignment[1]) if assignment else ()
         if not assignment or not path:
             problems.append(
                 f"--set {override}: must be section.key=value, such as batches.max_open=5"

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 import msgspec
 
+from batchd.core.tasks import ENDPOINTS
 from batchd.settings import Settings
 from batchd.spool.inbox import INCLUDED, is_wanted
 from batchd.spool.placing import PART
@@ -25,6 +26,7 @@ CHOICES = {
     "logging.target": ("auto", "journal", "stderr"),
     "batches.count_tokens": ("auto", "bytes", "exact"),
     "retries.on_truncated": ("keep", "fail"),
+    "defaults.endpoint": ENDPOINTS,
 }
 #: Waiting that may be switched off. Everything else would spin, hang or never end with 0.
 MAY_BE_ZERO = frozenset(
@@ -89,8 +91,8 @@ def check(given: Given, *, cwd: Path) -> tuple[str, object]:
     if name not in TYPES:
         raise ValueError(_unknown(given.path, is_table=isinstance(given.value, dict)))
     type_ = TYPES[name]
-    if get_origin(type_) is dict:
-        return name, _entry(name, given)
+    if table := table_of(name):
+        return name, _entry(name, table, given)
     if len(given.path) > 2 or isinstance(given.value, dict):
         raise ValueError(f"{name} is one value, not a table")
     return name, _convert(name, type_, given, cwd=cwd)
@@ -134,6 +136,8 @@ def _rule(name: str, type_: Any) -> tuple[str, Convert]:
         return 'the end of a name that is not taken itself, such as ".done"', _suffix
     if name == "openai.completion_window":
         return 'a text in quotes, such as "24h"', _text_or_empty
+    if name == "defaults.system":
+        return "a text in quotes", _text_or_empty
     if type_ is int and name in MAY_BE_ZERO:
         return "a whole number, 0 or more", _whole_or_zero
     if type_ is float and name in MAY_BE_ZERO:
@@ -234,28 +238,46 @@ _PLAIN: dict[Any, tuple[str, Convert]] = {
 }
 
 
-_BY_MODEL: dict[Any, tuple[str, Convert]] = {
-    int: _PLAIN[int],
-    float: ("a number from 0 to 1,000,000,000", _number),
+class Table(NamedTuple):
+    """A setting that is a table, by the kind of its values."""
+
+    by: str  #: what its keys are, in a message
+    example: str  #: of one entry
+    must_be: str  #: as in `_PLAIN`
+    convert: Convert
+    is_deep: bool = False  #: whether a value may be a table itself
+
+
+def _any(value: Any) -> object:
+    return "" if value is None else value  # TOML has no null
+
+
+_TABLES: dict[Any, Table] = {
+    int: Table("model", '"gpt-4o-mini" = 200000', *_PLAIN[int]),
+    float: Table("model", '"gpt-4o-mini" = 0.15', "a number from 0 to 1,000,000,000", _number),
+    str: Table("name", 'team = "sales"', "a text in quotes", _text_or_empty),
+    Any: Table("name", "temperature = 0", "a value", _any, is_deep=True),
 }
-_EXAMPLES = {int: "200000", float: "0.15"}
 
 
-def _entry(name: str, given: Given) -> dict[str, Any]:
-    """One entry of a table by model."""
-    kind, example = get_args(TYPES[name])[1], _EXAMPLES[get_args(TYPES[name])[1]]
+def table_of(name: str) -> Table | None:
+    """What a setting takes that is a table; None for one that isn't."""
+    return _TABLES[get_args(TYPES[name])[1]] if get_origin(TYPES.get(name)) is dict else None
+
+
+def _entry(name: str, table: Table, given: Given) -> dict[str, Any]:
+    """One entry of a table."""
     keys = given.path[2:]
     if len(keys) > 1:  # gpt-4.1 = 5 is to TOML a table gpt-4 with a 1 in it
         raise ValueError(f'{name}: a name with a dot needs quotes: "{".".join(keys)}"')
     if not keys and given.value == {}:
         return {}
     if not keys:
-        raise ValueError(f'{name} must be a table by model, such as {{"gpt-4o-mini" = {example}}}')
-    must_be, convert = _BY_MODEL[kind]
-    value = convert(given.value)
+        raise ValueError(f"{name} must be a table by {table.by}, such as {{{table.example}}}")
+    value = table.convert(given.value)
     if value is None:
         shown = _shown(given.value)
-        raise ValueError(f'{name}."{keys[0]}" must be {must_be}, not {shown}')
+        raise ValueError(f'{name}."{keys[0]}" must be {table.must_be}, not {shown}')
     return {keys[0]: value}
 
 

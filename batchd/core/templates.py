@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from traceback import walk_tb
 from typing import Any
@@ -178,16 +178,28 @@ class Text:
 _MEND = "Mend the template, or the value it works on; the filter default() fills what is missing."
 
 
-def unknown_remedy(name: str, columns: Iterable[str]) -> str:
+def unknown_remedy(name: str, columns: Collection[str]) -> str:
     """What to write instead of a column that isn't there."""
+    if name == "records":
+        return "Set records_per_request in the task: only then there is a list of records."
+    if name in columns:  # of a group, which has its columns one by one
+        each = (
+            f"{{% for record in records %}} {{{{ {_written(name, of='record')} }}}} {{% endfor %}}"
+        )
+        return f"Write {each}: with records_per_request there are several."
     meant = nearest(name, columns)
     if meant is None:
         return (
             "Name a column of the table, or give the table that column; where it may be missing,"
             f' write {{{{ {name} | default("") }}}}.'
         )
-    written = meant if meant.isidentifier() else f'record["{meant}"]'
-    return f"Did you mean {{{{ {written} }}}}?"
+    return f"Did you mean {{{{ {_written(meant)} }}}}?"
+
+
+def _written(column: str, *, of: str = "") -> str:
+    if not column.isidentifier():
+        return f'record["{column}"]'
+    return f"{of}.{column}" if of else column
 
 
 def nearest(name: str, columns: Iterable[str]) -> str | None:
@@ -246,9 +258,10 @@ def syntax_problem(source: str) -> tuple[int, str] | None:
 
 
 def names_used(source: str) -> frozenset[str]:
-    """Names that a template takes from the record, as variables, members or in brackets."""
+    """Every name in a template: of variables, members (also in brackets) and filters."""
     tree = _ENVIRONMENT.parse(source)
     names = {node.name for node in tree.find_all(nodes.Name)}
     names |= {node.attr for node in tree.find_all(nodes.Getattr)}
+    names |= {node.name for node in tree.find_all(nodes.Filter)}
     keys = (node.arg for node in tree.find_all(nodes.Getitem))
     return frozenset(names | {key.value for key in keys if isinstance(key, nodes.Const)})

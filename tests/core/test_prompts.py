@@ -269,6 +269,16 @@ def test_a_column_that_a_group_lacks_is_named():
     assert "there is id, row, Text" in problem.message
 
 
+def test_a_group_has_its_columns_one_by_one():
+    task = msgspec.structs.replace(GROUP, prompt="{% if records %}{{ text }}{% endif %}")
+    assert "{{ record.text }}" in problem_of(task, {"text": "a"}).remedy
+
+
+def test_one_record_is_no_list():
+    task = a_task(prompt="{% for r in records %}{{ r.text }}{% endfor %}")
+    assert "records_per_request" in problem_of(task, {"text": "a"}).remedy
+
+
 def test_in_a_group_each_image_says_whose_it_is():
     task = msgspec.structs.replace(GROUP, images=Images(columns=("p",)))
     content = body_of(

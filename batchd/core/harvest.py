@@ -19,7 +19,7 @@ from batchd.core.index import AnswerIndex, Source
 from batchd.core.rows import RowSet
 from batchd.core.unusable import ODDITY as UNUSABLE
 from batchd.core.unusable import is_without_model
-from batchd.core.usage import UNKNOWN, Charge, ModelUsage, Usage
+from batchd.core.usage import UNKNOWN, Charge, ModelUsage, Tab, Usage
 from batchd.core.verdicts import Fate, Verdict, judge
 
 Price = Callable[[str | None, Usage], Charge]
@@ -36,8 +36,7 @@ class Spot(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True, gc=False):
     source: Source
     offset: int
     length: int
@@ -81,7 +80,7 @@ class Harvest:
         self._places: dict[int, _Place] = {}
         self._again: set[int] = set()
         self._uncounted: set[int] = set()
-        self._usage: dict[str, ModelUsage] = {}
+        self._tabs: dict[str, Tab] = {}
         self._oddities: Counter[str] = Counter()
         self._without_model = 0
 
@@ -148,7 +147,7 @@ class Harvest:
             uncounted=RowSet.of(self._uncounted),
             kept=kept,
             failed=len(self._places) - kept - len(self._again),
-            usage=self._usage,
+            usage={model: tab.total() for model, tab in self._tabs.items()},
             oddities=dict(self._oddities),
         )
 
@@ -163,6 +162,8 @@ class Harvest:
         self._places[row] = _Place(
             *spot, judgement.fate is Fate.SUCCEEDED, judgement.fate is Fate.CANCELLED
         )
+        if answer.code is None:
+            return
         self._without_model += is_without_model(answer.code, answer.status)
         if judgement.verdict is Verdict.AGAIN:
             self._again.add(row)
@@ -185,7 +186,6 @@ class Harvest:
         if usage is None:
             return
         model = answer.model or "unknown"
-        charge = self._price(answer.model, usage)
-        self._usage[model] = self._usage.get(model, ModelUsage()) + ModelUsage(
-            usage, requests=1, cost=charge.batch, direct_cost=charge.direct
-        )
+        if (tab := self._tabs.get(model)) is None:
+            tab = self._tabs[model] = Tab()
+        tab.add(usage, self._price(answer.model, usage))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 MAX_REQUESTS = 50_000  # per batch; API reference "Create batch", read 2026-11
 MAX_BYTES = 200_000_000  # per input file: docs say 200 MB; 209,715,200 is what the server enforces
@@ -51,6 +52,7 @@ def accepted(prefixes: Iterable[str]) -> dict[str, str]:
     return {f"{prefix}{e.removeprefix(_OWN_PREFIX)}": e for prefix in prefixes for e in ENDPOINTS}
 
 
+@lru_cache(maxsize=64)
 def canonical(endpoint: str) -> str:
     """Return the "/v1/..." form of a url that was accepted, whatever stands before it.
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import jsonschema_rs
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from batchd.core.answers import Answer, Soft
 from batchd.core.limits import canonical

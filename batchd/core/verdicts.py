@@ -157,6 +157,9 @@ class Judgement:
     executed: bool  #: whether this counts as one of `retries.max_attempts`
 
 
+_KEPT = Judgement(Verdict.KEEP, Fate.SUCCEEDED, executed=True)
+
+
 def judge(
     answer: Answer,
     *,
@@ -170,9 +173,9 @@ def judge(
     `executed=False`: it surely did not run, so that it costs no attempt, whatever the answer says.
     `final=True`: its job gets no further round, so that nothing is tried again.
     """
-    fate = fate_of(answer)
     if answer.code is None:
-        return Judgement(Verdict.KEEP, fate, executed=True)
+        return _KEPT
+    fate = fate_of(answer)
     course = rule_for(answer.code, answer.status).course
     if course is Course.UNSENT:
         return Judgement(Verdict.GIVE_UP, fate, executed=False)

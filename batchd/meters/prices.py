@@ -71,7 +71,7 @@ class Prices:
         the list by what has answered.
         """
         usage = _sane(usage)
-        if own := self._own_of(model) or self._own_of(asked):
+        if self._own and (own := self._own_of(model) or self._own_of(asked)):
             return Charge(own.of(usage), None)  # nobody knows what it costs without a batch
         name = model or asked
         if name is None:
@@ -82,15 +82,17 @@ class Prices:
         return Charge(listed.batch.of(usage), listed.direct.of(usage)) if listed else UNKNOWN
 
     def _own_of(self, model: str | None) -> _Rates | None:
-        if model is None or not self._own:
+        if model is None:
             return None
         return self._own.get(model) or self._own.get(_DATE.sub("", model))
 
     def _listed_of(self, model: str) -> _Listed | None:
-        if model not in self._listed:
+        try:
+            return self._listed[model]
+        except KeyError:
             batch, direct = _learn(model, "batch"), _learn(model, "standard")
-            self._listed[model] = _Listed(batch, direct) if batch and direct else None
-        return self._listed[model]
+            listed = self._listed[model] = _Listed(batch, direct) if batch and direct else None
+            return listed
 
 
 @cache
@@ -112,6 +114,8 @@ def _own_rates(own: settings.Prices) -> Mapping[str, _Rates]:
 
 def _sane(usage: Usage) -> Usage:
     """What some servers report can't be, and the price list refuses it: no reason to lose answers."""
+    if 0 <= usage.cached_tokens <= usage.input_tokens and usage.output_tokens >= 0:
+        return usage  # as nearly always
     into, out = max(usage.input_tokens, 0), max(usage.output_tokens, 0)
     cached = min(max(usage.cached_tokens, 0), into)
     return Usage(input_tokens=into, output_tokens=out, cached_tokens=cached)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from batchd.core.usage import ModelUsage, Usage, merged, read_usage
+from batchd.core.usage import UNKNOWN, Charge, ModelUsage, Tab, Usage, merged, read_usage
 
 CHAT = (
     b'{"prompt_tokens": 10, "completion_tokens": 72, "total_tokens": 82, "prompt_tokens_details":'
@@ -71,3 +71,18 @@ def test_shards_are_merged_model_by_model():
 def test_usage_survives_the_ledger():
     usage = ModelUsage(Usage(1, 2, 3, 4), 5, None)
     assert msgspec.json.decode(msgspec.json.encode(usage), type=ModelUsage) == usage
+
+
+def test_a_tab_is_the_sum_of_its_answers_and_one_unknown_price_makes_it_unknown():
+    tab, sum_ = Tab(), ModelUsage()
+    for usage, charge in (
+        (Usage(10, 2, 4, 1), Charge(0.5, 1.0)),
+        (Usage(3, 4), Charge(0.25, None)),
+        (Usage(1), Charge(0.125, 2.0)),
+    ):
+        tab.add(usage, charge)
+        sum_ += ModelUsage(usage, 1, charge.batch, charge.direct)
+        assert tab.total() == sum_
+    assert tab.total() == ModelUsage(Usage(14, 6, 4, 1), 3, 0.875, None)
+    tab.add(Usage(1), UNKNOWN)
+    assert tab.total().cost is None

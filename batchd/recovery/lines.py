@@ -6,13 +6,13 @@ from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from batchd.core.inflated import BadGzip
 from batchd.core.problems import Repairs
 from batchd.core.reading import Request, RequestReader, custom_id_of, normalised
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.settings import Settings
 from batchd.spool.examining import limits_of, lines_of, rules_of
-from batchd.spool.inflating import BadGzip
 from batchd.spool.signature import signature
 from batchd.spool.work import digest, raw_lines
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from batchd.core import limits
 from batchd.core.contents import Count
+from batchd.core.inflated import BadGzip
 from batchd.core.problems import Problems, Repairs, Warnings
 from batchd.core.reading import RequestReader, Rules
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.settings import Settings
-from batchd.spool.inflating import BadGzip, is_packed
+from batchd.spool.inflating import is_packed
 from batchd.spool.signature import has_writer, signature
 from batchd.spool.work import InputChanged, Pause, digest, raw_lines
 

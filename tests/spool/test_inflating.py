@@ -11,8 +11,8 @@ from threading import Thread
 
 import pytest
 
+from batchd.core.inflated import BadGzip
 from batchd.spool.inflating import (
-    BadGzip,
     PlainChanged,
     PlainCopies,
     Probe,

@@ -1,0 +1,198 @@
+"""CSV and TSV: lines of text become records, and records become lines in the sender's dialect.
+
+A record's fields are what the csv module reads: nothing is stripped, no number is formatted anew.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, TextIO
+
+import msgspec
+
+from batchd.core.names import printable
+from batchd.core.problems import Problem
+from batchd.core.records import BadTable, Layout, Record, empty_table
+
+#: Characters of one field: as many as inbox.max_line_bytes lets a request have. More is a quote
+#: that never closes, and would have the whole file in memory.
+MAX_FIELD = 1 << 26
+csv.field_size_limit(MAX_FIELD)  # one for the whole process, and 131,072 where nobody sets it
+
+_END = "\0 the end \0"  #: a line of ours behind the last one; see `_rows`
+_SHOWN = 60  #: characters of a name in a message
+
+
+def options(delimiter: str, quote: str, escape: str) -> dict[str, Any]:
+    """Return what the csv module calls a dialect."""
+    return {
+        "delimiter": delimiter,
+        "quotechar": quote or None,
+        "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        "doublequote": not escape,
+        "escapechar": escape or None,
+    }
+
+
+def with_columns(layout: Layout, lines: Iterable[str]) -> Layout:
+    """Return the layout with the columns that the header names. Raises `BadTable`."""
+    header = next((row for _, row in _rows(lines, layout) if not _is_blank(row)), None)
+    if header is None:
+        raise empty_table()
+    return msgspec.structs.replace(layout, header=tuple(header), columns=column_names(header))
+
+
+def column_names(header: Sequence[str]) -> tuple[str, ...]:
+    """Name the columns: as the header does, and `column_3` for the third where it has no name.
+
+    An unnamed one is usual: the index that pandas writes before all others. Two of one name are
+    refused, for a template could only mean one of them.
+    """
+    taken = Counter(name for name in header if name)
+    for name, times in taken.items():
+        if times > 1:
+            raise _twice(name, [n for n, one in enumerate(header, start=1) if one == name])
+    return tuple(name or _unnamed(at, taken) for at, name in enumerate(header, start=1))
+
+
+def records_of(lines: Iterable[str], layout: Layout) -> Iterator[Record]:
+    """Read the records below the header, in order. Raises `BadTable` at the first misfit."""
+    columns, width = layout.columns, len(layout.columns)
+    rows = _rows(lines, layout)
+    next((row for _, row in rows if not _is_blank(row)), None)  # the header
+    number = 0
+    for line, values in rows:
+        if len(values) != width:
+            if _is_blank(values):
+                continue
+            raise _misfit(number + 1, line, values, layout)
+        number += 1
+        yield Record(number, dict(zip(columns, values, strict=True)), line, values)
+
+
+def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row, blank ones too, with the line that it begins on.
+
+    The csv module takes the end of a file for the end of a quoted field. A line of ours behind the
+    last one tells: it must come back as a row of its own.
+    """
+    source = iter(lines)
+    before = 1 if layout.preamble else 0
+    if layout.preamble:
+        next(source, None)
+    reader = csv.reader(
+        chain(source, (_END,)), **options(layout.delimiter, layout.quote, layout.escape)
+    )
+    number, line = 0, before + 1
+    try:
+        for row in reader:
+            if row and row[-1].endswith(_END):
+                if row != [_END]:
+                    raise _never_closed(number, line, layout.quote)
+                return
+            yield line, row
+            number += not _is_blank(row)
+            line = before + reader.line_num + 1
+    except csv.Error as error:
+        raise _unreadable(number, line, str(error)) from error
+
+
+def _is_blank(row: Sequence[str]) -> bool:
+    return not row or (len(row) == 1 and not row[0].strip())
+
+
+class Rows:
+    """Writes records as the table they came from, with columns added at its end."""
+
+    def __init__(self, file: TextIO, layout: Layout, added: Sequence[str]) -> None:
+        self._added = tuple(added)
+        #: An answer may hold what only quotes keep together; where there were none, there are now.
+        quote = layout.quote or ('"' if added else "")
+        known = options(layout.delimiter, quote, layout.escape)
+        if layout.quotes_all:
+            known["quoting"] = csv.QUOTE_ALL
+        self._writer = csv.writer(file, **known, lineterminator=layout.line_end)
+        file.write(layout.preamble)
+        self._writer.writerow([*layout.header, *added])
+
+    def write(self, record: Record, values: Mapping[str, Any]) -> None:
+        """Write one record. A column without a value stays empty."""
+        self._writer.writerow([*record.raw, *(cell(values.get(name)) for name in self._added)])
+
+
+def cell(value: Any) -> str:
+    """Return what a value is called where there is only text: as JSON writes it; None is empty."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def _unnamed(at: int, taken: Mapping[str, int]) -> str:
+    name = f"column_{at}"
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _twice(name: str, places: Sequence[int]) -> BadTable:
+    return BadTable(
+        Problem(
+            "duplicate_column",
+            f'the header has the column "{_shown(name)}" more than once'
+            f" ({', '.join(f'the {at}.' for at in places)})",
+            "Give every column a name of its own, or leave out all but one.",
+            param=name,
+        )
+    )
+
+
+def _misfit(row: int, line: int, values: Sequence[str], layout: Layout) -> BadTable:
+    width = len(layout.columns)
+    if len(values) < width:
+        missing = _shown(layout.columns[len(values)])
+        message = f'from "{missing}" on there is nothing in it'
+        remedy = "Fill it up with delimiters; a line break inside a field must be within quotes."
+    else:
+        message = f'what is too much begins with "{_shown(values[width])}"'
+        remedy = f"Put fields that hold {_named(layout.delimiter)} into quotes."
+    fields = "1 field" if len(values) == 1 else f"{len(values)} fields"
+    return BadTable(
+        Problem(
+            "wrong_width",
+            f"the row on line {line} has {fields}, and the header has {width}: {message}",
+            remedy,
+            line=row,
+            excerpt=printable(layout.delimiter.join(values)[: 2 * _SHOWN]),
+        )
+    )
+
+
+def _never_closed(row: int, line: int, quote: str) -> BadTable:
+    return BadTable(
+        Problem(
+            "quote_never_closed",
+            f"a quote ({quote}) that opens in the row on line {line} never closes",
+            "Close it, or copy the file again: its end may be missing.",
+            line=row or None,
+        )
+    )
+
+
+def _unreadable(row: int, line: int, error: str) -> BadTable:
+    if "field limit" in error:
+        code, message = "field_too_long", f"has a field longer than {MAX_FIELD:,} characters"
+        remedy = "A quote that opens and never closes looks like this; close it."
+    else:
+        code, message, remedy = "bad_row", f"can't be read ({error})", "Mend this row."
+    return BadTable(Problem(code, f"the row on line {line} {message}", remedy, line=row or None))
+
+
+def _named(delimiter: str) -> str:
+    return {"\t": "a tab", ",": "a comma", ";": "a semicolon"}.get(delimiter, f'"{delimiter}"')
+
+
+def _shown(name: str) -> str:
+    return printable(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")

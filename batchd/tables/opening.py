@@ -1,0 +1,66 @@
+"""Opens a table: bytes inflated where it is packed, letters where it is text."""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+from batchd.core.inflated import NO_LIMIT, PIECE, BadGzip, Inflated
+from batchd.core.records import BadTable, Layout, is_packed_name
+
+Pause: TypeAlias = Callable[[], object]
+
+BOMS = {
+    "utf-32-le": codecs.BOM_UTF32_LE,  # before UTF-16, whose mark begins alike
+    "utf-32-be": codecs.BOM_UTF32_BE,
+    "utf-8": codecs.BOM_UTF8,
+    "utf-16-le": codecs.BOM_UTF16_LE,
+    "utf-16-be": codecs.BOM_UTF16_BE,
+}
+
+
+class _Watched(io.RawIOBase):
+    """Lets whoever waits stop the reading, a piece at a time."""
+
+    def __init__(self, raw: Any, pause: Pause) -> None:
+        self._raw = raw
+        self._pause = pause
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._pause()
+        size: int = self._raw.readinto(buffer)
+        return size
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+@contextmanager
+def opened(path: Path, *, pause: Pause, most: int = NO_LIMIT) -> Iterator[BinaryIO]:
+    """Open a table's bytes; a packed one's are inflated, and no more than `most` of them.
+
+    Raises `BadTable` for gzip data that can't be read to its end.
+    """
+    raw: Any = path.open("rb", buffering=0)
+    if is_packed_name(path.name):
+        raw = Inflated(raw, most)
+    with io.BufferedReader(_Watched(raw, pause), PIECE) as file:
+        try:
+            yield file
+        except BadGzip as bad:
+            raise BadTable(bad.problem) from bad
+
+
+def letters(file: BinaryIO, layout: Layout, *, errors: str = "strict") -> io.TextIOWrapper:
+    """Read a table as text, its line breaks as they stand, without its mark."""
+    if layout.bom:
+        file.read(len(BOMS[layout.encoding]))
+    return io.TextIOWrapper(file, encoding=layout.encoding, errors=errors, newline="")

@@ -5,8 +5,10 @@ Pure, and after a crash done again: the same answer gives the same verdicts.
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -23,6 +25,9 @@ from batchd.core.verdicts import INVALID_CODE, MISSING_RECORD_CODE
 _LONGEST_REASON = 200  # characters: an answer's own words are in the reason
 _LONGEST_RAW = 100_000  # characters kept of a text that is no answer: some never end
 _FENCE = "```"
+_LIST = re.compile(r'\s*\{\s*"records"\s*:\s*\[\s*')
+_BETWEEN = re.compile(r"[\s,]*")
+_scan = json.JSONDecoder().raw_decode
 
 #: What a request asked for: each record's row and id, in order.
 Asked = Sequence[tuple[int, str]]
@@ -100,24 +105,40 @@ class Taker:
 
     def _from_group(self, answer: Answer, asked: Asked) -> Taken:
         oddities: Counter[str] = Counter()
-        one = _shared(answer, asked)
+        one, why = _shared(answer, asked), "the answer has no entry for this record"
         try:
             entries = _entries(_json_of(answer, oddities))
         except _NotAsAskedError as error:
-            return _alike(_invalid(one, str(error)), asked, oddities)
+            entries, why = _before_the_cut(answer), _CUT_BEFORE
+            if not entries:
+                return _alike(_invalid(one, str(error)), asked, oddities)
+        found = self._found(one, entries, {id_.strip() for _, id_ in asked}, oddities)
+        answers = [
+            (row, replace(found[id_.strip()], custom_id=id_))
+            if id_.strip() in found
+            else (row, _missing(one, id_, why))
+            for row, id_ in asked
+        ]
+        return Taken(answers, +oddities)
+
+    def _found(
+        self,
+        one: Answer,
+        entries: Sequence[tuple[str, Raw]],
+        known: Container[str],
+        oddities: Counter[str],
+    ) -> dict[str, Answer]:
+        """Return what was found by id: of several for one id the first that fits."""
         found: dict[str, Answer] = {}
-        known = {id_ for _, id_ in asked}
         for id_, raw in entries:
             if id_ not in known:
                 oddities["invented_ids"] += 1
                 continue
             oddities["repeated_ids"] += id_ in found
-            if id_ not in found or found[id_].code is not None:  # the first that fits counts
-                entry = self._entry(replace(one, custom_id=id_), raw)
+            if id_ not in found or found[id_].code is not None:
+                entry = self._entry(one, raw)
                 found[id_] = entry if entry.code is None else found.get(id_, entry)
-        why = "the answer has no entry for this record"
-        answers = [(row, found.get(id_) or _missing(one, id_, why)) for row, id_ in asked]
-        return Taken(answers, +oddities)
+        return found
 
     def _entry(self, answer: Answer, raw: Raw) -> Answer:
         try:
@@ -188,9 +209,32 @@ def _entries(raw: Raw) -> list[tuple[str, Raw]]:
     return [(id_, one) for one in records if (id_ := _id_of(one)) is not None]
 
 
+_CUT_BEFORE = (
+    "the answer was cut off at its token limit before it came to this record; allow more output"
+    " tokens in the task's [parameters], or fewer records per request"
+)
+
+
+def _before_the_cut(answer: Answer) -> list[tuple[str, Raw]]:
+    """Return the entries that came whole before an answer was cut off: they are paid for."""
+    text = answer.output
+    if answer.soft is not Soft.TRUNCATED or not isinstance(text, str):
+        return []
+    begins = _LIST.match(text)
+    at, whole = begins.end() if begins else len(text), list[Raw]()
+    while at < len(text):
+        try:
+            _, end = _scan(text, at)
+            whole.append(Raw(msgspec.json.format(text[at:end].encode(), indent=-1)))
+        except (ValueError, RecursionError):  # half an entry, or half a letter of one
+            break
+        at = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]
+    return [(id_, one) for one in whole if (id_ := _id_of(one)) is not None]
+
+
 def _id_of(raw: Raw) -> str | None:
     try:
-        return str(_decode_entry(raw).id)
+        return str(_decode_entry(raw).id).strip()
     except msgspec.ValidationError:
         return None
 

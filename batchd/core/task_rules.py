@@ -87,6 +87,8 @@ def _templates(task: Task) -> Iterator[Fault]:
 
 
 def _template_remedy(why: str) -> str:
+    if "other templates" in why:
+        return "Write it here: a task's template stands by itself."
     if "filter" in why:
         return "Use a filter of Jinja, or shorten(chars)."
     if "end of template" in why or "unexpected '}'" in why:
@@ -230,7 +232,8 @@ def _input(task: Task) -> Iterator[Fault]:
         message = f"only of plain text a file can be one record, not of {given.format}"
         yield Fault((*key, "record"), message, 'Write record = "line", or take it out.')
     for name, value in (("delimiter", given.delimiter), ("quote", given.quote)):
-        if value != "auto" and len(value) != 1:
+        is_none = name == "quote" and not value  # quotes are letters like others
+        if value != "auto" and len(value) != 1 and not is_none:
             message = f'"{value}" is not one character'
             remedy = 'Write one character ("," or "\\t" or ";"), or "auto".'
             yield Fault((*key, name), message, remedy)

@@ -33,6 +33,7 @@ _WRONG = (
 )
 _METHODS = ("get", "items", "keys", "values")  #: of an object that may have a field of that name
 _BY_CHANCE = ("random",)  #: filters that give another text every time
+_OF_FILES = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
 _MOST_NAMES = 12  #: columns named in a message; a table may have hundreds
 _SOURCE = "<a task's template>"
 
@@ -251,7 +252,10 @@ def _pieces(source: str) -> Iterable[nodes.Node]:
 def syntax_problem(source: str) -> tuple[int, str] | None:
     """Return the line (from 1, within the template) of what can't be compiled, and why."""
     try:
+        tree = _ENVIRONMENT.parse(source)
         _ENVIRONMENT.from_string(source)
+        if other := next(tree.find_all(_OF_FILES), None):
+            return other.lineno, "there are no other templates to include, import or extend"
     except TemplateSyntaxError as error:  # of it is the error for a filter that isn't there
         return error.lineno, error.message or "not a template"
     return None

@@ -210,6 +210,35 @@ def test_what_is_no_list_of_records_fails_all_alike_and_keeps_the_text(text):
     assert {answer.raw for _, answer in taken.answers} == {text}
 
 
+WHOLE = '{"records": [{"id": "id7", "answer": {"kind": "income", "day": null}}, {"id": "id8", '
+
+
+@pytest.mark.parametrize("tail", ["", '"answer": {"kind": "inc', '"answer": {"kind": "\\u00'])
+def test_what_came_whole_before_an_answer_was_cut_off_counts(tail):
+    """It is paid for; and the rest, asked for again by itself, may have room."""
+    taken = take(GROUPED, said(WHOLE + tail, soft=Soft.TRUNCATED), 7, 8)
+    assert by_row(taken) == {7: {"kind": "income", "day": None}, 8: "missing_record"}
+    message = taken.answers[1][1].message
+    assert message is not None
+    assert "cut off at its token limit before" in message
+
+
+@pytest.mark.parametrize("text", ['{"records": [{"id": "id7", "ans', '{"rec', "[[[", None])
+def test_an_answer_cut_off_before_its_first_entry_fails_all_alike(text):
+    taken = take(GROUPED, said(text, soft=Soft.TRUNCATED), 7, 8)
+    assert by_row(taken) == {7: "invalid_output", 8: "invalid_output"}
+
+
+def test_half_an_answer_that_was_not_cut_off_is_not_looked_through():
+    assert by_row(take(GROUPED, said(WHOLE), 7)) == {7: "invalid_output"}
+
+
+def test_blanks_around_an_id_are_lost_on_the_way():
+    task = a_task(records_per_request=2)
+    taken = Taker(task).take(entries({"id": "7 a", "answer": "x"}), [(7, " 7 a ")])
+    assert [(a.custom_id, a.output) for _, a in taken.answers] == [(" 7 a ", "x")]
+
+
 def test_entries_that_are_none_are_passed_over():
     taken = take(GROUPED, entries("x", {"answer": 1}, {"id": None}, entry("id7")), 7)
     assert taken.answers[0][1].code is None

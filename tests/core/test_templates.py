@@ -133,6 +133,16 @@ def test_a_filter_that_is_not_there_is_an_error_of_the_template(name):
     assert name in why
 
 
+@pytest.mark.parametrize(
+    "source", ["{% include 'x' %}", "{% extends 'x' %}", "{% import 'x' as y %}"]
+)
+def test_there_are_no_other_templates(source):
+    assert syntax_problem(f"\n{source}") == (
+        2,
+        "there are no other templates to include, import or extend",
+    )
+
+
 @pytest.mark.parametrize("source", ["{{ a", "{% if a %}", "{% nothing %}", "{{ a b }}"])
 def test_what_is_no_template_is_said_before_anything_is_rendered(source):
     line, why = syntax_problem(f"\n{source}") or (0, "")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from shlex import quote
 
 import anyio
@@ -41,6 +42,7 @@ from batchd.spool.bulletin import post_daemon
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import Patience, Settling
 from batchd.spool.outbox import Outbox
+from batchd.spool.recipes import Recipes
 from batchd.spool.work import Work
 from batchd.stages import STAGES
 from batchd.store.failures import LedgerDamaged, LedgerGone
@@ -69,17 +71,34 @@ class Configuration:
 
 
 def run_daemon(
-    settings: Settings, *, api_key: str, base_url: str | None, configuration: Configuration
+    settings: Settings,
+    *,
+    api_key: str,
+    base_url: str | None,
+    configuration: Configuration,
+    tasks: Path,
 ) -> int:
     """Run until told to stop; return the exit code. Raises `ConfigError` and `AlreadyRunning`."""
     make_stacks_roomy()
     return anyio.run(
-        partial(_run, settings, api_key=api_key, base_url=base_url, configuration=configuration)
+        partial(
+            _run,
+            settings,
+            api_key=api_key,
+            base_url=base_url,
+            configuration=configuration,
+            tasks=tasks,
+        )
     )
 
 
 async def _run(
-    settings: Settings, *, api_key: str, base_url: str | None, configuration: Configuration
+    settings: Settings,
+    *,
+    api_key: str,
+    base_url: str | None,
+    configuration: Configuration,
+    tasks: Path,
 ) -> int:
     folders, clock = Folders(settings.folders.root.resolve()), SystemClock()
     must_be_local(folders.var)  # before the lock: there it may be nobody's
@@ -95,7 +114,7 @@ async def _run(
             log.warning("folders.crossed", between=[str(folder) for folder in crossed])
         remote = OpenAIBatches(settings.openai, base_url=base_url, api_key=api_key)
         calm = Circuit(remote, monotonic=clock.monotonic)
-        async with open_house(settings, folders, remote=calm, clock=clock) as services:
+        async with open_house(settings, folders, remote=calm, clock=clock, tasks=tasks) as services:
             services.provenance = configuration.provenance()
             now = clock.now()
             post_daemon(folders.var, started=now, version=__version__, watcher="starting")
@@ -132,6 +151,7 @@ def _reloading(services: Services, manager: Manager, configuration: Configuratio
         services.prices = Prices(settings.prices)
         services.work.plain_copies.keep_free = settings.folders.keep_free_bytes
         services.settling.be_patient(patience_of(settings.inbox, is_far=is_far))
+        services.recipes.defaults = settings.defaults
         configuration.hand_on(settings)
 
     def read() -> Settings:
@@ -157,17 +177,21 @@ def _longest_start(folders: Folders) -> float:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, folders: Folders, *, remote: Remote, clock: Clock
+    settings: Settings, folders: Folders, *, remote: Remote, clock: Clock, tasks: Path
 ) -> AsyncIterator[Services]:
-    """Open the ledger and put the services together. Used by the daemon and by the tests alike."""
+    """Open the ledger and put the services together. Used by the daemon and by the tests alike.
+
+    `tasks`: the folder of the task files.
+    """
     count = counter(settings.batches.count_tokens)  # may be the operator's to mend: before all else
     ledger = await _open_ledger(folders, clock)
     try:
         await _settle_start(ledger, settings, clock)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch, ledger, clock)
-            yield _services(settings, folders, ledger, remote, clock, tasks, count)
-            tasks.cancel_scope.cancel()  # what is still in flight is as after kill -9
+        recipes = Recipes(tasks, settings.defaults)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_watch, ledger, clock)
+            yield _services(settings, folders, ledger, remote, clock, group, count, recipes)
+            group.cancel_scope.cancel()  # what is still in flight is as after kill -9
     except BaseExceptionGroup as failures:
         if ledger.lost is None:
             raise
@@ -250,6 +274,7 @@ def _services(
     clock: Clock,
     tasks: TaskGroup,
     count: Count | None,
+    recipes: Recipes,
 ) -> Services:
     inbox, rest, bells = settings.inbox, Rest(clock), bells_for(STAGES, clock)
     far, silent = remote_kind(folders.inbox), silent_kind(folders.inbox)
@@ -268,6 +293,7 @@ def _services(
         prices=Prices(settings.prices),
         count_tokens=count,
         settling=Settling(patience_of(inbox, is_far=far is not None)),
+        recipes=recipes,
         rest=rest,
         scan_only=f"{silent} does not tell of every new file" if silent else None,
         tasks=tasks,

@@ -13,8 +13,9 @@ import msgspec
 
 from batchd.daemon import open_house
 from batchd.runtime.services import Services
-from batchd.settings import Settings
+from batchd.settings import Defaults, Settings
 from batchd.spool.folders import Folders
+from batchd.spool.recipes import Recipes
 from batchd.stages import STAGES
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
@@ -54,7 +55,11 @@ async def open_services(
     folders = Folders(chosen.folders.root)
     folders.prepare()
     async with open_house(
-        chosen, folders, remote=remote or FakeRemote(clock), clock=clock
+        chosen,
+        folders,
+        remote=remote or FakeRemote(clock),
+        clock=clock,
+        tasks=root / "config" / "tasks",
     ) as services:
         yield services
 
@@ -104,6 +109,19 @@ def delivered(root: Path) -> dict[str, Path]:
     """The folders in the outbox, by the stem of the dropped file."""
     folders = [path for path in (root / "outbox").iterdir() if not path.name.startswith(".")]
     return {path.name.rpartition("--")[0]: path for path in folders}
+
+
+def recipes(root: Path) -> Recipes:
+    """The task files of a test's root."""
+    return Recipes(root / "config" / "tasks", Defaults())
+
+
+def write_task(root: Path, name: str, text: str = 'model = "m"\nprompt = "{{ text }}"\n') -> Path:
+    """Write a task file: one that a text or a column of that name is enough for, if not said."""
+    path = root / "config" / "tasks" / f"{name}.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def drop(root: Path, name: str, lines: Iterable[Mapping[str, Any] | bytes]) -> Path:

@@ -19,6 +19,7 @@ from batchd.spool.folders import Folders
 
 if TYPE_CHECKING:
     from batchd.configuration import Loaded
+    from batchd.spool.recipes import Recipes
 
 _EXITS = {
     "refused": Exit.REFUSED,
@@ -33,6 +34,13 @@ _EXITS = {
 def folders_of(loaded: Loaded) -> Folders:
     """The root that is meant."""
     return Folders(loaded.settings.folders.root.resolve())
+
+
+def recipes_of(loaded: Loaded) -> Recipes:
+    """The task files that are meant."""
+    from batchd.spool.recipes import Recipes  # late: its templates need a library
+
+    return Recipes(loaded.tasks, loaded.settings.defaults)
 
 
 def wish(folders: Folders, verb: str, jobs: Sequence[str], because: str = "") -> int:

@@ -1,4 +1,6 @@
-"""`batchd init [DIR]`: the folders of a root, a README in each, and a configuration to begin with."""
+"""`batchd init [DIR]`: the folders of a root, a README in each, a configuration and tasks to begin
+with.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from shlex import join
@@ -15,10 +18,15 @@ from shlex import join
 import click
 
 from batchd.cli.exits import Exit, complain
+from batchd.cli.task_readmes import readme_of
 from batchd.configuration.shipped import shipped
-from batchd.core.names import printable
-from batchd.spool.folders import Folders, keep_strangers_out
-from batchd.spool.placing import make_folder, place
+from batchd.core.names import is_task_name, printable
+from batchd.core.tasks import Task
+from batchd.settings import Defaults
+from batchd.spool.folders import Folders, keep_strangers_out, make_drop_folder
+from batchd.spool.placing import PART, make_folder, move, place, remove_folder
+from batchd.spool.recipes import Recipes
+from batchd.spool.task_folders import is_real
 
 README = "README.txt"
 _NEXT = """
@@ -47,15 +55,18 @@ class Step:
     help="Let this user, whom the daemon runs as, read every file that is dropped (a default ACL).",
 )
 def init(folder: Path, dry_run: bool, user: str | None) -> int:
-    """Make a root: folders, a README in each, and a configuration to begin with.
+    """Make a root: folders, a README in each, a configuration and tasks to begin with.
 
-    DIR (the current folder, if not given) holds them. What is there already stays as it is, so that
+    DIR (the current folder, if not given) holds them. Each task file in its config/tasks/ has its
+    drop folder in inbox/; where there is no config/tasks/ yet, the ready ones are put there. What is there already stays as it is, so that
     it can be done again at any time.
     """
     root = folder.absolute()
     keep_strangers_out()
     # Looked at before anything is made: the first step makes all folders.
-    for step, is_there in [(step, os.path.lexists(step.path)) for step in _steps(root)]:
+    tasks = _tasks_to_be(root)
+    steps = [*_steps(root), *_task_steps(root, tasks)]
+    for step, is_there in [(step, os.path.lexists(step.path)) for step in steps]:
         _take(step, root, is_there=is_there, dry_run=dry_run)
     done = user is None or _allow(user, Folders(root), dry_run=dry_run)
     for hint in _hints(Folders(root)):
@@ -84,6 +95,39 @@ def _steps(root: Path) -> Iterator[Step]:
     config = root / "config" / "batchd.toml"
     text = shipped("config", "batchd.toml").read_bytes()
     yield Step(config, "every setting, with its default", _writes(config, text))
+
+
+def _tasks_to_be(root: Path) -> Recipes:
+    """The root's own task files; where it has none, those that are put there."""
+    own = root / "config" / "tasks"
+    return Recipes(own if own.is_dir() else shipped("config", "tasks"), Defaults())
+
+
+def _task_steps(root: Path, tasks: Recipes) -> Iterator[Step]:
+    own, names = root / "config" / "tasks", list(filter(is_task_name, tasks.names()))
+    # Once and as a whole: a ready task that somebody took out is not wanted.
+    yield Step(own, f"{len(names)} tasks ready to use", partial(_copy_folder, tasks.folder, own))
+    for name in names:
+        folder, task = root / "inbox" / name, tasks.get(name)
+        if os.path.lexists(folder) and not is_real(folder):
+            continue  # somebody's file, or a link, which could lead anywhere
+        text = readme_of(name, task if isinstance(task, Task) else None).encode()
+        yield Step(folder / README, "a task's drop folder", partial(_drop_folder, folder, text))
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    part = target.with_name(f".{target.name}{PART}")
+    remove_folder(part)
+    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+        copy = part / file.relative_to(source)
+        make_folder(copy.parent)
+        place(copy, file.read_bytes())
+    move(part, target)
+
+
+def _drop_folder(folder: Path, readme: bytes) -> None:
+    make_drop_folder(folder)
+    place(folder / README, readme)
 
 
 def _writes(path: Path, content: bytes) -> Callable[[], object]:

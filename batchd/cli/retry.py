@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from batchd.cli.asking import exit_of_refusal, folders_of
+from batchd.cli.asking import exit_of_refusal, folders_of, recipes_of
 from batchd.cli.exits import Exit, complain
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
@@ -29,7 +29,7 @@ from batchd.spool.dropping import drop
 from batchd.spool.folders import Folders
 from batchd.spool.work import digest
 
-_FILE = "retry.jsonl"
+_RETRY = "retry"  #: retry.jsonl, or retry.csv and the like: it has the kind of the dropped file
 _FAILED = ("partial", "failed")  #: somebody wanted what was cancelled to end: only by its name
 _AGAIN = "-retry"
 
@@ -49,8 +49,8 @@ def retry(
 ) -> int:
     """Drop again what failed of delivered jobs.
 
-    JOB is an id or its beginning. The retry.jsonl of its folder becomes a new file in the inbox,
-    and a job of its own. Exits 6 where there is nothing to try again, or where it was tried
+    JOB is an id or its beginning. The retry file of its folder becomes a new file in the inbox, or
+    in its task's folder there, and a job of its own. Exits 6 where there is nothing to try again, or where it was tried
     already; 3 when only some were dropped.
     """
     if bool(jobs) is all_failed:
@@ -75,8 +75,13 @@ def _failed(folders: Folders, reader: Reader) -> Iterator[Job]:
         for job in reader.jobs_listed(state=outcome, since=0.0, owner=None, most=MOST)
     ]
     for job in sorted(found, key=lambda job: job.id):
-        if (folders.outbox / (job.folder or "") / _FILE).is_file():
+        if _retry_file(folders.outbox / (job.folder or "")) is not None:
             yield job
+
+
+def _retry_file(folder: Path) -> Path | None:
+    """What failed of a job, in the kind in which it was dropped."""
+    return next((path for path in sorted(folder.glob(f"{_RETRY}.*")) if path.is_file()), None)
 
 
 def _tried(words: Sequence[str], again_of: Again, *, is_all: bool) -> Iterator[Exit]:
@@ -102,6 +107,7 @@ class Again:
     ) -> None:
         settings = loaded.settings
         self._settings = settings
+        self._recipes = recipes_of(loaded)
         self._folders = folders
         self._reader = reader
         self._again = again
@@ -115,33 +121,49 @@ class Again:
         file = self._file_of(job)
         if not self._again:
             self._must_be_new(job, file)
-        cost = _in_words(check(file, self._settings, prices=self._prices, count=self._count))
-        name = f"{safe_stem(job.name).removesuffix(_AGAIN)}{_AGAIN}.jsonl"
+        cost = self._cost_of(job, file)
+        name = f"{safe_stem(job.name).removesuffix(_AGAIN)}{_AGAIN}{file.suffix}"
         if self._dry_run:
-            return f"{job.id}: would be inbox/{name}: {cost}"
-        dropped = drop(file, self._folders, name=name)
-        return f"{job.id}: inbox/{dropped.name}: {cost}"
+            return f"{job.id}: would be inbox/{_below(job.task, name)}: {cost}"
+        dropped = drop(file, self._folders, name=name, task=job.task)
+        return f"{job.id}: inbox/{_below(job.task, dropped.name)}: {cost}"
+
+    def _cost_of(self, job: Job, file: Path) -> str:
+        if not job.task:
+            return _in_words(check(file, self._settings, prices=self._prices, count=self._count))
+        if self._recipes.get(job.task) is None:
+            raise Nothing(f"there is no task {job.task} any more; its rows lie in {file}")
+        done, all_of_it = job.summary.get("succeeded", 0), job.summary.get("requests", 0)
+        failed = all_of_it - done
+        return f"{failed:,} row{'' if failed == 1 else 's'}, by the task {job.task} as it is now"
 
     def _file_of(self, job: Job) -> Path:
         if job.state is not JobState.DELIVERED or not job.folder:
             raise Nothing(f"it is still on its way ({job.state}): batchd why {job.id}")
         folder = self._folders.outbox / job.folder
         if not folder.is_dir():
-            raise Nothing(f"outbox/{job.folder} was taken away; where it is now, its {_FILE} can be"
-                          f" dropped again: batchd submit FOLDER/{_FILE}")  # fmt: skip
-        if not (folder / _FILE).is_file():
+            to = f" --task {job.task}" if job.task else ""
+            raise Nothing(f"outbox/{job.folder} was taken away; where it is now, its retry file can"
+                          f" be dropped again: batchd submit FOLDER/{_RETRY}.*{to}")  # fmt: skip
+        if (file := _retry_file(folder)) is None:
             what = "error.txt in its folder says what to mend" if job.outcome == "rejected" else ""
-            raise Nothing(f"it has no {_FILE} ({job.outcome}){'; ' if what else ''}{what}")
-        return folder / _FILE
+            called = f"{_RETRY} file" if job.task else f"{_RETRY}.jsonl"
+            raise Nothing(f"it has no {called} ({job.outcome}){'; ' if what else ''}{what}")
+        return file
 
     def _must_be_new(self, job: Job, file: Path) -> None:
         """The same requests twice would be paid for twice."""
         sha256 = digest(file, pause=lambda: None)
         for later in self._reader.later_jobs_with(sha256, after=job.id):
             raise Nothing(f"it was dropped again already, as job {later.id}; --again does it anew")
-        for waiting in self._folders.inbox.glob(f"*{_AGAIN}*.jsonl"):
+        for waiting in (self._folders.inbox / job.task).glob(f"*{_AGAIN}*{file.suffix}"):
             if _same_size(waiting, file) and digest(waiting, pause=lambda: None) == sha256:
-                raise Nothing(f"it was dropped again already, and waits as inbox/{waiting.name}")
+                name = _below(job.task, waiting.name)
+                raise Nothing(f"it was dropped again already, and waits as inbox/{name}")
+
+
+def _below(task: str, name: str) -> str:
+    return f"{task}/{name}" if task else name
 
 
 def _same_size(one: Path, other: Path) -> bool:

@@ -44,4 +44,6 @@ def run(loaded: Loaded) -> int:
             lambda settings: lines.adopt(settings.logging),
             lambda: latest[0].provenance(os.environ),
         )
-        return run_daemon(settings, api_key=key, base_url=address, configuration=anew)
+        return run_daemon(
+            settings, api_key=key, base_url=address, configuration=anew, tasks=loaded.tasks
+        )

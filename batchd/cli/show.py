@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from batchd.cli.asking import folders_of
+from batchd.cli.asking import folders_of, recipes_of
 from batchd.cli.exits import Exit, complain
 from batchd.cli.local import from_ledger, say_so
 from batchd.cli.options import reads_settings
@@ -73,6 +73,7 @@ def _read(job: str, reader: Reader, folders: Folders, loaded: Loaded) -> Any:
         place=NOWHERE,
         folders=folders,
         settings=loaded.settings,
+        recipes=recipes_of(loaded),
         reader=reader,
         daemon=presence(folders),
         now=time.time(),

@@ -65,12 +65,20 @@ def _look(loaded: Loaded, folders: Folders) -> tuple[dict[str, Any], str | None]
     """Return what the daemon says, or what the ledger does, and why."""
 
     def read(reader: Reader) -> dict[str, Any]:
+        from batchd.cli.asking import recipes_of
         from batchd.control.presence import presence
         from batchd.control.status import status_of
         from batchd.control.views import status_as_dict
 
         daemon, now = presence(folders), time.time()
-        found = status_of(folders, loaded.settings, reader=reader, daemon=daemon, now=now)
+        found = status_of(
+            folders,
+            loaded.settings,
+            recipes=recipes_of(loaded),
+            reader=reader,
+            daemon=daemon,
+            now=now,
+        )
         return as_said(status_as_dict(found, folders, source=SOURCE))
 
     return from_ledger(lambda: dict(ask(folders, "GET", "status")), read, folders)

@@ -92,10 +92,11 @@ def newest_job(folders: Folders) -> str:
     return str(found[0]["job"]) if found else ""
 
 
-def jobs_called(file: str, folders: Folders, *, after: str) -> list[str]:
-    """Return the jobs younger than one whose file was called so, the oldest first."""
+def jobs_called(file: str, folders: Folders, *, after: str, task: str = "") -> list[str]:
+    """Return the jobs of a task younger than one whose file was called so, the oldest first."""
     found = _listed(Filter(most=MOST), folders)
-    return sorted(job["job"] for job in found if job["file"] == file and job["job"] > after)
+    called = (job for job in found if (job["file"], job["task"] or "") == (file, task))
+    return sorted(job["job"] for job in called if job["job"] > after)
 
 
 def _listed(asked: Filter, folders: Folders) -> list[dict[str, Any]]:

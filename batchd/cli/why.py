@@ -62,6 +62,7 @@ def _found(loaded: Loaded, folders: Folders, word: str) -> tuple[dict[str, Any],
     place = place_of(word, folders=folders, cwd=Path.cwd())
 
     def read(reader: Reader) -> dict[str, Any]:
+        from batchd.cli.asking import recipes_of
         from batchd.control.presence import presence
         from batchd.control.views import answer_as_dict
         from batchd.control.why import Question
@@ -71,6 +72,7 @@ def _found(loaded: Loaded, folders: Folders, word: str) -> tuple[dict[str, Any],
             place=place,
             folders=folders,
             settings=loaded.settings,
+            recipes=recipes_of(loaded),
             reader=reader,
             daemon=presence(folders),
             now=time.time(),

@@ -35,6 +35,13 @@ class Loaded:
     #: "batches.max_open" -> "config/batchd.toml, line 12"; what is not here is a default
     origins: Mapping[str, str]
     again: Callable[[], Loaded]  #: the same, read once more; raises `ConfigError`
+    cwd: Path
+
+    @property
+    def tasks(self) -> Path:
+        """Where the task files lie: beside the configuration file, or where that would be."""
+        beside = self.source or self.cwd / "config" / "batchd.toml"
+        return self.cwd / beside.parent / "tasks"
 
     def provenance(self, environment: Mapping[str, str]) -> Provenance:
         """Return where it all comes from, the key as well; never the key."""
@@ -65,7 +72,7 @@ def load(
     if problems:
         raise ConfigError("\n".join(problems))
     again = partial(load, config, overrides, environment, cwd)
-    return Loaded(settings=assemble(values), source=source, origins=origins, again=again)
+    return Loaded(assemble(values), source, origins, again, cwd)
 
 
 def _settle(

@@ -15,8 +15,8 @@ import msgspec
 
 from batchd.core.tasks import ENDPOINTS
 from batchd.settings import Settings
-from batchd.spool.inbox import INCLUDED, is_wanted
 from batchd.spool.placing import PART
+from batchd.spool.wanted import INCLUDED, is_wanted
 
 CHOICES = {
     "logging.level": ("debug", "info", "warning", "error"),

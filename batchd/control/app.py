@@ -158,6 +158,7 @@ class Desk:
         found = status_of(
             folders,
             self._services.settings,
+            recipes=self._services.recipes,
             reader=self._ledger(),
             daemon=presence(folders),
             now=self._services.clock.now(),
@@ -195,6 +196,7 @@ class Desk:
             place=place,
             folders=self._services.folders,
             settings=self._services.settings,
+            recipes=self._services.recipes,
             reader=self._ledger(),
             daemon=presence(self._services.folders),
             now=self._services.clock.now(),

@@ -27,7 +27,7 @@ from batchd.meters.estimates import expected, together
 from batchd.meters.prices import Prices
 from batchd.settings import Settings
 from batchd.spool.examining import Examined, examine
-from batchd.spool.inbox import unwanted
+from batchd.spool.wanted import Names
 from batchd.spool.work import InputChanged
 
 SCHEMA = 1  #: of `batchd check --json`; members are only ever added
@@ -173,7 +173,7 @@ def _judged(
     path: Path, examined: Examined, settings: Settings, prices: Prices, holds: Holds
 ) -> Checked:
     kinds = tuple(_kinds(examined.shards, prices))
-    left_alone = unwanted(path.name, settings.inbox.ignore, settings.inbox.include)
+    left_alone = Names.of_inbox(settings.inbox).why_not(path.name)
     note = left_alone.sentence if left_alone else ""
     if examined.problems.total:
         return Checked(path, Fate.REJECTED, examined, kinds=kinds, note=note)

@@ -64,7 +64,10 @@ WATCHED: Mapping[ReasonCode, Watch] = {
     _C.OVER_BUDGET: Watch(Severity.MEDIUM, 0, "batchd release {name}"),
     _C.COST_UNKNOWN: Watch(Severity.MEDIUM, 0, "batchd release {name}"),
     _C.STUCK: Watch(Severity.MEDIUM, 0, "batchd cancel {name}"),
+    _C.TASK_BROKEN: Watch(Severity.MEDIUM, 0, "batchd why {inbox}/{name}"),
+    _C.WAITING_FOR_TASK: Watch(Severity.MEDIUM, 0, "batchd why {name}"),
     _C.NO_PERMISSION: Watch(Severity.MEDIUM, 60, "chmod g+r {inbox}/{name}"),
+    _C.TASK_MISSING: Watch(Severity.LOW, 60, "batchd why {inbox}/{name}"),
     _C.FILE_UNSEEN: Watch(Severity.LOW, 600, "batchd show {name}"),
     _C.DOUBT: Watch(Severity.LOW, 600, "batchd show {name}"),
 }

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchd.control.presence import Presence
 from batchd.core.model import Pause
-from batchd.core.names import shown
+from batchd.core.names import is_task_name, shown
 from batchd.core.reasons import Reason, ReasonCode, because
+from batchd.core.tasks import Task
 from batchd.settings import Inbox
 from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json, reason_in
-from batchd.spool.inbox import announces, unwanted
 from batchd.spool.orders import job_to_cancel
 from batchd.spool.users import name_of
+from batchd.spool.wanted import READMES, Names, tasks_in_words
+
+if TYPE_CHECKING:  # for its templates it needs a library that few who ask have a use for
+    from batchd.spool.recipes import Broken, Recipes
 
 STAGING = ".tmp"  #: where programs write before they rename
-READMES = frozenset({"README.txt", "README.md"})  #: `batchd init` writes one, a checkout has one
 
 
 class Kind(StrEnum):
@@ -49,9 +55,15 @@ class Entry:
     mode: int
     owner: int
     changed_at: float  #: ctime
+    folder: str = ""  #: in the inbox, where it lies in one: a task's, if it is anybody's
+
+    @property
+    def below(self) -> str:
+        """Where it lies below the inbox."""
+        return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @classmethod
-    def of(cls, path: Path) -> Entry:
+    def of(cls, path: Path, folder: str = "") -> Entry:
         """Look, without following or opening anything. Raises `FileNotFoundError`."""
         status = path.lstat()
         return cls(
@@ -61,6 +73,7 @@ class Entry:
             mode=stat.S_IMODE(status.st_mode),
             owner=status.st_uid,
             changed_at=status.st_ctime,
+            folder=folder,
         )
 
 
@@ -72,30 +85,102 @@ def _kind(mode: int) -> Kind:
     return Kind.SYMLINK if stat.S_ISLNK(mode) else Kind.SPECIAL
 
 
-def entries(inbox: Path) -> Iterator[Entry]:
-    """Look at everything in the inbox but the folder for programs and what explains it."""
-    for path in inbox.iterdir():
+def entries(inbox: Path, tasks: Sequence[str]) -> Iterator[Entry]:
+    """Look at everything in the inbox and in the folders in it.
+
+    But not at the folder for programs, nor at what explains a folder; nor at the folders of these
+    tasks themselves, which are to be there.
+    """
+    for entry in _entries(inbox):
+        inside = list(_inside(inbox, entry))
+        yield from inside
+        # A folder that is nobody's is told of by what lies in it, if anything does.
+        if not inside and not (entry.kind is Kind.DIRECTORY and entry.name in tasks):
+            yield entry
+
+
+def _entries(folder: Path, below: str = "") -> Iterator[Entry]:
+    for path in folder.iterdir():
         try:
-            if path.name != STAGING and path.name not in READMES:
-                yield Entry.of(path)
+            if path.name not in READMES and (below or path.name != STAGING):
+                yield Entry.of(path, below)
         except FileNotFoundError:
             continue  # taken, or taken back, since it was listed
 
 
-def reason_of(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Reason:
+def _inside(inbox: Path, entry: Entry) -> Iterator[Entry]:
+    if entry.kind is Kind.DIRECTORY and not entry.name.startswith("."):
+        with suppress(OSError):  # not for this user, or gone
+            yield from _entries(inbox / entry.name, entry.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What everything in the inbox is judged by."""
+
+    inbox: Inbox
+    recipes: Recipes
+    daemon: Presence
+    now: float
+    _known: dict[str, tuple[Names, Reason | None]] = field(default_factory=dict)
+
+    def names_in(self, folder: str) -> tuple[Names, Reason | None]:
+        """As `names_in`, once for each folder: ten thousand files may lie in one."""
+        if folder not in self._known:
+            self._known[folder] = names_in(folder, self.inbox, self.recipes)
+        return self._known[folder]
+
+
+def names_in(folder: str, inbox: Inbox, recipes: Recipes) -> tuple[Names, Reason | None]:
+    """What a folder in the inbox is to hold, and what else keeps its files waiting; "" is the inbox
+    itself.
+    """
+    if not folder:
+        return Names.of_inbox(inbox, recipes.names()), None
+    task = recipes.get(folder)
+    if isinstance(task, Task):
+        return Names.of_task(inbox, task), None
+    anything = Names(("*",), inbox.ignore, inbox.announced_by, folder)
+    return anything, _hindrance(folder, task, recipes.names())
+
+
+def _hindrance(folder: str, task: Broken | None, tasks: Sequence[str]) -> Reason:
+    if task is not None:
+        return because(ReasonCode.TASK_BROKEN, task=folder, problem=str(task))
+    if not is_task_name(folder):
+        return because(ReasonCode.SUBFOLDER_WITHOUT_TASK, subfolder=shown(os.fsencode(folder)))
+    alike = get_close_matches(folder, tasks, n=1)
+    told = f"perhaps {alike[0]} is meant" if alike else tasks_in_words(tasks)
+    return because(ReasonCode.TASK_MISSING, task=shown(os.fsencode(folder)), tasks=told)
+
+
+def reason_of(entry: Entry, rules: Rules) -> Reason:
     """Judge one thing in the inbox: by its kind and name, else by what the daemon saw of it."""
-    by_name = unwanted(entry.name, inbox.ignore, inbox.include)
+    names, hindrance = rules.names_in(entry.folder)
+    by_name = names.why_not(entry.name)
     if by_name is not None and by_name.code is ReasonCode.HIDDEN:
         return by_name
     if entry.kind is not Kind.FILE:
-        return because(_NOT_TAKEN[entry.kind])
-    if spoken_of := announces(entry.name, inbox.announced_by, inbox.ignore, inbox.include):
+        return _no_file(entry, rules)
+    if entry.folder and entry.name in READMES:
+        return because(ReasonCode.OWN)
+    if spoken_of := names.announced(entry.name):
         return because(ReasonCode.DONE_FILE, name=shown(os.fsencode(spoken_of)))
-    if by_name is not None and not (job_to_cancel(entry.name) and not entry.size):
+    is_order = job_to_cancel(entry.name) and not entry.size
+    if by_name is not None and not is_order:
         return by_name
-    if not daemon.is_running:
+    if hindrance is not None and not (is_order and hindrance.code is ReasonCode.TASK_BROKEN):
+        return hindrance
+    if not rules.daemon.is_running:
         return because(ReasonCode.NOT_RUNNING)
-    return _as_seen(entry, inbox=inbox, daemon=daemon, now=now)
+    return _as_seen(entry, inbox=rules.inbox, daemon=rules.daemon, now=rules.now)
+
+
+def _no_file(entry: Entry, rules: Rules) -> Reason:
+    is_folder = entry.kind is Kind.DIRECTORY and not entry.folder
+    if is_folder and entry.name in rules.recipes.names():
+        return because(ReasonCode.OWN)
+    return because(_NOT_TAKEN[entry.kind])
 
 
 def named_by(reason: Reason, pauses: Mapping[Pause, str]) -> Reason:
@@ -107,7 +192,7 @@ def named_by(reason: Reason, pauses: Mapping[Pause, str]) -> Reason:
 
 def _as_seen(entry: Entry, *, inbox: Inbox, daemon: Presence, now: float) -> Reason:
     silent = _silent(entry, daemon=daemon, now=now)
-    seen = daemon.inbox.files.get(name_in_json(entry.name)) if daemon.inbox else None
+    seen = daemon.inbox.files.get(name_in_json(entry.below)) if daemon.inbox else None
     if silent > 2 * inbox.scan_seconds + 1:
         return because(ReasonCode.NOT_LOOKED, silent_seconds=silent)
     if seen is None:
@@ -143,7 +228,12 @@ def _with_facts(
             facts["settle_seconds"] = inbox.settle_seconds
         case ReasonCode.EMPTY:
             facts["grace_seconds"] = inbox.empty_grace_seconds
-        case ReasonCode.LAST_LINE_CUT | ReasonCode.GZIP_BROKEN:
+        case (
+            ReasonCode.LAST_LINE_CUT
+            | ReasonCode.GZIP_BROKEN
+            | ReasonCode.END_MISSING
+            | ReasonCode.LAST_LINE_OPEN
+        ):
             facts["grace_seconds"] = inbox.cut_grace_seconds
         case ReasonCode.NO_DONE_FILE:
             facts["done"] = shown(os.fsencode(entry.name + inbox.done_suffix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from batchd.control.ledger import Part, Reader
 from batchd.core.admission import (
@@ -21,8 +22,12 @@ from batchd.core.model import JobState, Pause, ShardState
 from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.core.stuck import is_stuck
 from batchd.core.subjects import Job, Shard
+from batchd.core.tasks import Task
 from batchd.settings import Batches
 from batchd.spool.bulletin import reason_in
+
+if TYPE_CHECKING:  # for its templates it needs a library that few who ask have a use for
+    from batchd.spool.recipes import Recipes
 
 #: A job is where the first of these is that any of its shards gives: what a person must see to,
 #: then what time must help, then the shard that has the longest way to go.
@@ -137,6 +142,17 @@ def reason_of_job(job: Job, parts: Sequence[Part], *, room: Room, now: float) ->
             return because(ReasonCode.PUBLISHING, folder=job.folder)
         case JobState.DELIVERED:
             return _of_delivered(job)
+
+
+def task_trouble(job: Job, recipes: Recipes) -> Reason | None:
+    """Why a claimed job is not read: its task broke, or went, after its file had been taken."""
+    if job.state is not JobState.CLAIMED or not job.task or job.recipe is not None:
+        return None
+    task = recipes.get(job.task)
+    if isinstance(task, Task):
+        return None
+    text = str(task) if task else "there is no task file of that name any more"
+    return because(ReasonCode.WAITING_FOR_TASK, job=job.id, task=job.task, text=text)
 
 
 def _of_held(job: Job) -> Reason:

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchd.control.health import Item, Ward, began, health
-from batchd.control.inbox import Entry, entries, named_by, reason_of
-from batchd.control.jobs import Room, reason_of_job
+from batchd.control.inbox import Entry, Rules, entries, named_by, reason_of
+from batchd.control.jobs import Room, reason_of_job, task_trouble
 from batchd.control.ledger import Part, Reader
 from batchd.control.presence import Presence
 from batchd.control.problems import last_problem
@@ -23,6 +23,9 @@ from batchd.core.reasons import Reason, ReasonCode, Standing
 from batchd.core.subjects import Job
 from batchd.settings import Settings
 from batchd.spool.folders import Folders
+
+if TYPE_CHECKING:  # for its templates it needs a library that few who ask have a use for
+    from batchd.spool.recipes import Recipes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,20 @@ class Status:
 
 
 def status_of(
-    folders: Folders, settings: Settings, *, reader: Reader, daemon: Presence, now: float
+    folders: Folders,
+    settings: Settings,
+    *,
+    recipes: Recipes,
+    reader: Reader,
+    daemon: Presence,
+    now: float,
 ) -> Status:
     """Look at everything once."""
-    found, trouble = _inbox(folders, settings, reader=reader, daemon=daemon, now=now)
+    rules = Rules(settings.inbox, recipes, daemon, now)
+    found, trouble = _inbox(folders, rules, reader=reader)
     jobs, parts = reader.unfinished_jobs(), reader.live_parts()
     room = Room.seen(reader, settings.batches, now=now)
-    reasons = _reasons(jobs, parts, room=room, now=now)
+    reasons = _reasons(jobs, parts, recipes=recipes, room=room, now=now)
     groups = [*_groups(found), *_groups(reasons)]
     return Status(
         daemon=daemon,
@@ -122,28 +132,33 @@ def _since(name: str, reason: Reason, *, reader: Reader, now: float) -> float | 
 Named = tuple[str, Reason]
 
 
-def _inbox(
-    folders: Folders, settings: Settings, *, reader: Reader, daemon: Presence, now: float
-) -> tuple[list[Named], str | None]:
+def _inbox(folders: Folders, rules: Rules, *, reader: Reader) -> tuple[list[Named], str | None]:
     pauses = reader.pauses()
 
     def named(entry: Entry) -> Named:
-        name = shown(entry.name.encode("utf-8", errors="surrogateescape"))
-        reason = reason_of(entry, inbox=settings.inbox, daemon=daemon, now=now)
-        return name, named_by(reason, pauses)
+        name = shown(entry.below.encode("utf-8", errors="surrogateescape"))
+        return name, named_by(reason_of(entry, rules), pauses)
 
     try:
-        found = sorted(entries(folders.inbox), key=lambda entry: entry.changed_at)
+        tasks = rules.recipes.names()
+        found = sorted(entries(folders.inbox, tasks), key=lambda entry: entry.changed_at)
     except OSError as error:
         return [], error.strerror or errno.errorcode.get(error.errno or 0, "error")
     return [named(entry) for entry in found], None
 
 
-def _reasons(jobs: Sequence[Job], parts: Sequence[Part], *, room: Room, now: float) -> list[Named]:
+def _reasons(
+    jobs: Sequence[Job], parts: Sequence[Part], *, recipes: Recipes, room: Room, now: float
+) -> list[Named]:
     of_job = defaultdict[str, list[Part]](list)
     for part in parts:
         of_job[part.shard.job].append(part)
-    return [(job.id, reason_of_job(job, of_job[job.id], room=room, now=now)) for job in jobs]
+
+    def reason(job: Job) -> Reason:
+        trouble = task_trouble(job, recipes)
+        return trouble or reason_of_job(job, of_job[job.id], room=room, now=now)
+
+    return [(job.id, reason(job)) for job in jobs]
 
 
 def _by_standing(reasons: Any) -> dict[Standing, dict[ReasonCode, int]]:

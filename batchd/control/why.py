@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from batchd.control.inbox import READMES, STAGING, Entry, named_by, reason_of
-from batchd.control.jobs import Room, reason_of_job, reason_of_shard
+from batchd.control.inbox import STAGING, Entry, Rules, named_by, reason_of
+from batchd.control.jobs import Room, reason_of_job, reason_of_shard, task_trouble
 from batchd.control.ledger import Part, Reader
 from batchd.control.places import Id, Place, id_of, job_in
 from batchd.control.presence import Presence
@@ -19,7 +20,11 @@ from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.core.subjects import Job
 from batchd.settings import Settings
 from batchd.spool.folders import Folders
+from batchd.spool.wanted import READMES
 from batchd.spool.work import Work, is_same
+
+if TYPE_CHECKING:  # for its templates it needs a library that few who ask have a use for
+    from batchd.spool.recipes import Recipes
 
 
 class Ambiguous(BatchdError):
@@ -53,6 +58,7 @@ class Question:
     place: Place  #: that the word means where it is no id
     folders: Folders
     settings: Settings
+    recipes: Recipes
     reader: Reader
     daemon: Presence
     now: float
@@ -124,7 +130,8 @@ class Question:
         reason = reason_of_job(job, parts, room=self._room(), now=self.now)
         if job.state is JobState.DELIVERED:
             return self._where_it_is_now(job, reason)
-        return self._trouble_with_the_input(job, parts) or reason
+        trouble = self._trouble_with_the_input(job, parts) or task_trouble(job, self.recipes)
+        return trouble or reason
 
     def _where_it_is_now(self, job: Job, reason: Reason) -> Reason:
         there = (self.folders.outbox / (job.folder or "")).is_dir()
@@ -171,20 +178,21 @@ class Question:
     def _in_inbox(self, place: Place, below: Sequence[str]) -> Answer:
         if not place.is_there:
             return self._of_name(place, else_=ReasonCode.UNKNOWN)
-        if below[0] in READMES:
+        if len(below) == 1 and below[0] in READMES:
             return Answer(because(ReasonCode.OWN), _shown(place))
         if below[0] == STAGING:
             code = ReasonCode.STAGING if len(below) > 1 else ReasonCode.OWN
             return Answer(because(code), _shown(place))
-        if len(below) > 1:
-            subfolder = shown(os.fsencode(below[0]))
+        if len(below) > 2:
+            subfolder = shown(os.fsencode("/".join(below[:-1])))
             reason = because(ReasonCode.SUBFOLDER_WITHOUT_TASK, subfolder=subfolder)
             return Answer(reason, _shown(place))
         try:
-            entry = Entry.of(place.path)
+            entry = Entry.of(place.path, *below[:-1])
         except FileNotFoundError:  # taken at this very moment
             return self._of_name(place, else_=ReasonCode.UNKNOWN)
-        reason = reason_of(entry, inbox=self.settings.inbox, daemon=self.daemon, now=self.now)
+        rules = Rules(self.settings.inbox, self.recipes, self.daemon, self.now)
+        reason = reason_of(entry, rules)
         return Answer(named_by(reason, self.reader.pauses()), _shown(place))
 
     def _of_folder(self, place: Place, folder: str) -> Answer:

@@ -156,8 +156,8 @@ TOLD: Mapping[ReasonCode, Told] = {
         " after chmod g+r, or chmod a+r"),
     _C.CANNOT_MOVE: Told(_WAITING, "it can be read, but not moved out of the inbox; the daemon's user"
         " must be allowed to write there"),
-    _C.TASK_MISSING: Told(_WAITING, "there is no task {task} ({tasks}); it is taken once there is"
-        " one, or from the folder of another"),
+    _C.TASK_MISSING: Told(_WAITING, "it lies in inbox/{task}/, and there is no task of that name"
+        " ({tasks}); write that task, or move it into another's folder or into inbox/ itself"),
     _C.TASK_BROKEN: Told(_WAITING, "the task {task} must be mended ({problem}); then it is taken by"
         " itself"),
     _C.QUEUE_FULL: Told(_WAITING, "as many jobs are on their way as are allowed; the oldest file is"

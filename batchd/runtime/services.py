@@ -22,6 +22,7 @@ from batchd.spool.bulletin import ReloadSays
 from batchd.spool.folders import Folders
 from batchd.spool.inbox import Settling
 from batchd.spool.outbox import Outbox
+from batchd.spool.recipes import Recipes
 from batchd.spool.work import Work
 from batchd.store.ledger import Ledger
 
@@ -65,6 +66,7 @@ class Services:
     prices: Prices
     count_tokens: Count | None  #: None where input tokens are estimated by bytes
     settling: Settling
+    recipes: Recipes  #: the task files, as they are now
     rest: Rest
     tasks: TaskGroup  #: where things in flight live
     crews: dict[str, Crew]

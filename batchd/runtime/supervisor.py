@@ -18,6 +18,7 @@ from batchd.runtime.stage import Stage, run_stage
 from batchd.runtime.systemd import NOBODY, Manager
 from batchd.runtime.watcher import watch
 from batchd.spool.bulletin import post_watcher
+from batchd.spool.task_folders import folders_of_tasks
 
 log = structlog.get_logger()
 
@@ -67,7 +68,9 @@ async def _watch(services: Services) -> None:
     if services.scan_only is not None:
         tell(f"scan only: {services.scan_only}")
         return
-    await watch(services.folders.inbox, services.bells["claim"], services.clock, tell=tell)
+    inbox, bell = services.folders.inbox, services.bells["claim"]
+    folders = partial(folders_of_tasks, inbox, services.recipes)
+    await watch(inbox, bell, services.clock, folders=folders, tell=tell)
 
 
 async def _obey(

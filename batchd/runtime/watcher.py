@@ -3,12 +3,18 @@
 watchfiles loses files silently when its queue overflows, dies of a name that isn't UTF-8, and goes
 deaf when the inbox is deleted or renamed; it says nothing at all on network file systems. So what
 it reports is thrown away: it only rings, and whatever happens to it costs a few seconds.
+
+The folders of tasks in the inbox are watched beside it, each by itself: watching the inbox with all
+that is in it would ring for every piece that a program writes in .tmp/, and watch whole trees that
+somebody left there.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -36,17 +42,27 @@ logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes a
 
 
 async def watch(
-    inbox: Path, bell: Bell, clock: Clock, *, tell: Callable[[str], None] = lambda _: None
+    inbox: Path,
+    bell: Bell,
+    clock: Clock,
+    *,
+    folders: Callable[[], Sequence[Path]] = lambda: (),
+    tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Ring when something changes in the inbox, until cancelled. Never raises.
+    """Ring when something changes in the inbox, or in one of `folders`, until cancelled. Never
+    raises.
 
-    `tell` is told how new files are learned of: "inotify", or "scan only: " and why.
+    `folders` is asked again and again, for some come and go. `tell` is told how new files are
+    learned of: "inotify", or "scan only: " and why.
     """
     tries, told = 0, ""
     while True:
         started = clock.monotonic()
         tell(WATCHING)
-        reason = await _watch_once(inbox, bell)
+        reason = await _watch_once(inbox, bell, folders)
+        if reason is None:
+            bell.ring()  # what came into a new folder before it was watched is looked for
+            continue
         tries = 1 if clock.monotonic() - started > _LONGEST_PAUSE else tries + 1
         seconds = min(backoff(tries), _LONGEST_PAUSE)
         # Where there is no inotify at all, saying so every minute would only fill the log.
@@ -58,14 +74,17 @@ async def watch(
         await clock.wait(anyio.Event(), seconds)
 
 
-async def _watch_once(inbox: Path, bell: Bell) -> str:
-    """Watch this very folder until it isn't the inbox any more, or the watcher breaks."""
+async def _watch_once(inbox: Path, bell: Bell, folders: Callable[[], Sequence[Path]]) -> str | None:
+    """Watch these very folders until the inbox is another one, or the watcher breaks: return what
+    happened. None where it is only the others that are not the same any more.
+    """
     stop = anyio.Event()
     try:
-        identity = _identity(inbox)
+        identity, beside = _identity(inbox), _identities(folders())
         # Its thread can't be cancelled, only told: a cancelled task must set the event itself.
         async for changes in awatch(
             inbox,
+            *beside,
             watch_filter=None,  # its own filter hides names anywhere in the path
             recursive=False,
             step=_STEP_MS,
@@ -76,9 +95,11 @@ async def _watch_once(inbox: Path, bell: Bell) -> str:
             if changes:
                 bell.ring()
             # Made anew at once, a folder often has the very inode of the one that was deleted.
-            is_itself = any(path == str(inbox) for _, path in changes)
-            if is_itself or _identity(inbox) != identity:
+            changed = {path for _, path in changes}
+            if str(inbox) in changed or _identity(inbox) != identity:
                 return "the inbox is another folder now"
+            if not changed.isdisjoint(map(str, beside)) or _identities(folders()) != beside:
+                return None
     except (OSError, RuntimeError, ExceptionGroup) as error:
         return f"{type(error).__name__}: {error}{_remedy(str(error))}"
     finally:
@@ -97,3 +118,13 @@ def _remedy(text: str) -> str:
 def _identity(inbox: Path) -> tuple[int, int]:
     status = inbox.stat()
     return status.st_dev, status.st_ino
+
+
+def _identities(folders: Sequence[Path]) -> dict[Path, tuple[int, int]]:
+    """Those that can be watched: one that can't must not keep the others from it."""
+    found = {}
+    for folder in folders:
+        with suppress(OSError):
+            if os.access(folder, os.R_OK | os.X_OK):
+                found[folder] = _identity(folder)
+    return found

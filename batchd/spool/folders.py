@@ -165,6 +165,11 @@ class Folders:
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
+def make_drop_folder(folder: Path) -> None:
+    """Make a folder that whoever may drop files into the inbox may drop files into."""
+    _make(folder, _DROPPED_BY_GROUP)
+
+
 def _make(folder: Path, mode: int) -> None:
     """Make a folder with this mode, and let what comes into it have its group. What is there stays
     as its operator made it.

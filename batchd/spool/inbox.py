@@ -7,36 +7,24 @@ copying programs set old times, and never by an event, for events get lost.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
-import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from batchd.core.pacing import backoff
-from batchd.core.reasons import Reason, ReasonCode, because
+from batchd.core.reasons import ReasonCode
+from batchd.spool.endings import lacks_end, lacks_last_line
 from batchd.spool.inflating import Probe, is_packed
-from batchd.spool.signature import Signature, has_writer, open_plain
+from batchd.spool.signature import Signature, being_written, open_plain
+from batchd.spool.wanted import Names
 
-#: What is taken where nobody says otherwise (`inbox.include`).
-INCLUDED = ("*.jsonl", "*.ndjson", "*.jsonl.gz", "*.ndjson.gz")
-
-#: Names that programs give to what isn't finished, or isn't for us (reference, R53).
-IGNORED = (
-    "*.part", "*.partial", "*.crdownload", "*.filepart", "*.tmp", "*.download", "*.opdownload",
-    "*~", "~$*", "*.swp", "4913", "~syncthing~*", "Thumbs.db", "desktop.ini", "@eaDir",
-)  # fmt: skip
-
+_USUAL = Names()
 _SHORTEST_WAIT = 0.1  #: seconds between two looks, however impatient the settings
-_TAIL = 1 << 20  #: bytes looked at for the last line; a longer last line is judged by its brace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,89 +35,38 @@ class Found:
     signature: Signature
     done: Path | None = None  #: the file beside it that says it is complete
     is_announced: bool = True  #: False while such a file is waited for
+    task: str = ""  #: in whose folder it lies
 
-
-@cache
-def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """One expression for all: ten thousand names lie in an inbox and are judged at each look."""
-    return re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
-
-
-def is_wanted(name: str, ignored: Sequence[str] = (), included: tuple[str, ...] = INCLUDED) -> bool:
-    """Whether a name is one to take. Judged before anything is stat'ed: ignored files cost little.
-
-    Names that begin with a dot are nobody's (.tmp/, rsync's .x.AbC123, .syncthing.*).
-    """
-    # An order to cancel is no job, whatever is included.
-    if name.startswith(".") or name.endswith(".cancel"):
-        return False
-    if not _any_of(included).match(name.lower()):
-        return False
-    return not any(fnmatch.fnmatchcase(name, pattern) for pattern in (*IGNORED, *ignored))
-
-
-def unwanted(
-    name: str, ignored: Sequence[str] = (), included: tuple[str, ...] = INCLUDED
-) -> Reason | None:
-    """Why a name is not one to take; None where `is_wanted`."""
-    if is_wanted(name, ignored, included):
-        return None
-    if name.startswith("."):
-        return because(ReasonCode.HIDDEN)
-    for code, patterns in (
-        (ReasonCode.TEMPORARY_NAME, IGNORED),
-        (ReasonCode.IGNORED_NAME, ignored),
-    ):
-        for pattern in patterns:
-            if fnmatch.fnmatchcase(name, pattern):
-                return because(code, pattern=pattern)
-    *some, last = included
-    wanted = f"{', '.join(some)} or {last}" if some else last
-    return because(ReasonCode.NOT_WANTED_NAME, wanted=wanted)
-
-
-def announces(
-    name: str,
-    suffix: str | None,
-    ignored: Sequence[str] = (),
-    included: tuple[str, ...] = INCLUDED,
-) -> str | None:
-    """Return the name of the file that a done file speaks of; None where it is no done file."""
-    if not suffix or not name.endswith(suffix):
-        return None
-    spoken_of = name.removesuffix(suffix)
-    return spoken_of if is_wanted(spoken_of, ignored, included) else None
+    @property
+    def name(self) -> str:
+        """Where it lies below the inbox."""
+        return _below(self.path, self.task)
 
 
 def look(
-    inbox: Path,
-    ignored: Sequence[str] = (),
-    *,
-    included: tuple[str, ...] = INCLUDED,
-    announced_by: str | None = None,
-    aside: Callable[[str], object] = lambda _: None,
+    folder: Path, names: Names = _USUAL, *, aside: Callable[[str], object] = lambda _: None
 ) -> Iterator[Found]:
-    """List the wanted files. Links, pipes, devices and folders are left alone, never opened.
+    """List the wanted files of a folder. Links, pipes, devices and folders are left alone, never
+    opened.
 
-    `aside` is told every other name: the folder is listed once.
-
-    With `announced_by` a file is only told as announced where another lies beside it whose name
-    has this at its end.
+    `aside` is told every other name: the folder is listed once. Where a done file is asked for, a
+    file is only told as announced where one lies beside it.
     """
-    names = list[str]()
-    with os.scandir(inbox) as entries:
+    wanted = list[str]()
+    with os.scandir(folder) as entries:
         for entry in entries:
-            (names.append if is_wanted(entry.name, ignored, included) else aside)(entry.name)
-    for name in names:
-        path = inbox / name
+            (wanted.append if names.want(entry.name) else aside)(entry.name)
+    for name in wanted:
+        path = folder / name
         if (status := _if_plain(path)) is None:
             continue
-        if announced_by is None:
-            yield Found(path, Signature.of(status))
+        if names.announced_by is None:
+            yield Found(path, Signature.of(status), task=names.task)
             continue
-        done = path.with_name(name + announced_by)
+        done = path.with_name(name + names.announced_by)
         is_announced = _if_plain(done) is not None
-        yield Found(path, Signature.of(status), done if is_announced else None, is_announced)
+        beside = done if is_announced else None
+        yield Found(path, Signature.of(status), beside, is_announced, names.task)
 
 
 def _if_plain(path: Path) -> os.stat_result | None:
@@ -159,16 +96,21 @@ class _Observation:
     not_before: float = 0.0
     changed: bool = False  #: it was seen otherwise before
     is_announced: bool = True
+    task: str = ""
     fidget: _Fidget | None = None
     inflates: bool | None = None  #: whether its gzip data is whole; None was not asked
     lacks: ReasonCode | None = None  #: why it was not whole, when that was last asked
+
+    @property
+    def name(self) -> str:
+        return _below(self.path, self.task)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
     """Why a file has not been taken, for people."""
 
-    name: str
+    name: str  #: where it lies below the inbox
     size: int
     since: float  #: unchanged since; monotonic seconds
     reason: ReasonCode
@@ -243,7 +185,7 @@ class Settling:
         seen = self._seen.get(file.path)
         if seen is None or seen.signature != file.signature:
             return file
-        return Found(seen.path, seen.signature, file.done, file.is_announced)
+        return Found(seen.path, seen.signature, file.done, file.is_announced, seen.task)
 
     def _observation(self, file: Found, now: float) -> _Observation:
         seen = self._seen.get(file.path)
@@ -251,7 +193,13 @@ class Settling:
             fidget = _fidget(seen, file.signature, now)
             changed = seen is not None
             seen = _Observation(
-                file.path, file.signature, now, looks=0, changed=changed, fidget=fidget
+                file.path,
+                file.signature,
+                now,
+                looks=0,
+                changed=changed,
+                task=file.task,
+                fidget=fidget,
             )
         seen.looks += 1
         seen.is_announced = file.is_announced
@@ -280,10 +228,10 @@ class Settling:
 
     def _is_whole(self, path: Path, now: float, probe: Probe) -> bool:
         seen = self._seen[path]
-        if has_writer(path):
+        if is_written := being_written(path):
             seen.lacks = ReasonCode.OPEN_WRITER
         elif now - seen.since < self._patience.cut:
-            seen.lacks = _lacking(path, seen, probe)
+            seen.lacks = _lacking(path, seen, probe, is_closed=is_written is False)
         else:
             seen.lacks = None
         return seen.lacks is None
@@ -292,7 +240,7 @@ class Settling:
         """Tell of each file why it has not been taken; `stopped` where none are taken for now."""
         for path, seen in self._seen.items():
             reason = self._reason(path, seen, now, stopped)
-            yield Observed(path.name, seen.signature.size, seen.since, reason)
+            yield Observed(seen.name, seen.signature.size, seen.since, reason)
 
     def _reason(
         self, path: Path, seen: _Observation, now: float, stopped: str | None
@@ -308,15 +256,19 @@ class Settling:
         return seen.lacks or ReasonCode(stopped or ReasonCode.READY)
 
 
-def _lacking(path: Path, seen: _Observation, probe: Probe) -> ReasonCode | None:
+def _lacking(path: Path, seen: _Observation, probe: Probe, *, is_closed: bool) -> ReasonCode | None:
     """What a quiet file lacks at its end. A packed one is inflated once for each of its states."""
     if not is_packed(path):
-        return None if ends_complete(path) else ReasonCode.LAST_LINE_CUT
+        return lacks_end(path, is_closed=is_closed) if seen.task else lacks_last_line(path)
     if seen.inflates is None:
         seen.inflates = probe.is_whole(path)
     if seen.inflates is None:
         return ReasonCode.READY  # as far as anybody knows; one of the next looks has time for it
     return None if seen.inflates else ReasonCode.GZIP_BROKEN
+
+
+def _below(path: Path, task: str) -> str:
+    return f"{task}/{path.name}" if task else path.name
 
 
 def _fidget(seen: _Observation | None, now_is: Signature, now: float) -> _Fidget | None:
@@ -344,29 +296,4 @@ def may_be_read(path: Path) -> bool:
         open_plain(path).close()
     except OSError:
         return False
-    return True
-
-
-def ends_complete(path: Path) -> bool:
-    """Whether the last line is whole: a cut line means a copy that has not ended."""
-    try:
-        with open_plain(path) as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - _TAIL, 0))
-            tail = file.read(_TAIL)
-    except OSError:
-        return True  # can't be told here; reading it will say why
-    if tail.endswith(b"\n"):
-        return True
-    start = tail.rfind(b"\n") + 1
-    if not start and size > _TAIL:
-        return tail.rstrip().endswith(b"}")
-    return _is_json(tail[start:])
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        msgspec.json.decode(line.lstrip(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError):  # Latin-1 is a UnicodeDecodeError, and no MsgspecError
-        return not line.strip()
     return True

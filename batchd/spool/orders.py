@@ -1,4 +1,4 @@
-"""Empty files in the inbox that are no work but somebody's word: JOB.cancel.
+"""Empty files in the inbox, or in a task's folder, that are no work but a word: JOB.cancel.
 
 Whose word it is says the file's owner. One with content is no order: somebody's data may be called
 anything. Nor is one with a second name: a link to another's empty file would speak for them.
@@ -33,10 +33,10 @@ def job_to_cancel(name: str) -> str | None:
     return job if is_job_id(job) else None
 
 
-def orders_in(inbox: Path, names: Iterable[str]) -> Iterator[Order]:
-    """Look at the files of these names; what has been taken back meanwhile is none."""
-    for name in names:
-        path, job = inbox / name, job_to_cancel(name)
+def orders_in(paths: Iterable[Path]) -> Iterator[Order]:
+    """Look at these files; what has been taken back meanwhile is none."""
+    for path in paths:
+        job = job_to_cancel(path.name)
         try:
             status = path.lstat()
         except OSError:

@@ -49,16 +49,21 @@ def is_plain(path: Path) -> bool:
 
 
 def has_writer(path: Path) -> bool:
-    """Whether somebody surely has the file open for writing. "Cannot tell" is no.
+    """Whether somebody surely has the file open for writing. "Cannot tell" is no."""
+    return being_written(path) is True
 
-    A read lease is only given when nobody writes. For another user's file without CAP_LEASE, and
-    on file systems without leases, the kernel doesn't say.
+
+def being_written(path: Path) -> bool | None:
+    """Whether somebody has the file open for writing; None where the kernel does not say.
+
+    A read lease is only given when nobody writes. It is not given for another user's file without
+    CAP_LEASE, nor on file systems without leases.
     """
     try:
         with open_plain(path) as file:
             return _lease_is_refused(file.fileno())
     except OSError:
-        return False
+        return None
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -76,16 +81,16 @@ def _plain_opener(path: str, flags: int) -> int:
     raise OSError(errno.EINVAL, "no regular file", path)
 
 
-def _lease_is_refused(descriptor: int) -> bool:
+def _lease_is_refused(descriptor: int) -> bool | None:
     if not hasattr(fcntl, "F_SETLEASE"):
-        return False  # macOS
+        return None  # macOS
     # A writer who comes in this very moment breaks the lease, and the kernel tells the holder by
     # SIGIO: whoever doesn't handle that is killed. SIGURG says the same, and is ignored.
     fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
-        return error.errno == errno.EAGAIN
+        return True if error.errno == errno.EAGAIN else None
     # Given back at once: a held lease would make the next writer wait.
     fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -20,10 +21,11 @@ from batchd.core.reasons import ReasonCode
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.bulletin import post_inbox
-from batchd.spool.inbox import Found, Observed, look, may_be_read
+from batchd.spool.inbox import Found, Observed, may_be_read
 from batchd.spool.inflating import Probe
 from batchd.spool.orders import job_to_cancel
 from batchd.spool.signature import open_plain, signature
+from batchd.spool.task_folders import Aside, is_real, look_everywhere, make_missing
 from batchd.stages.orders import obey
 
 log = structlog.get_logger()
@@ -31,6 +33,7 @@ log = structlog.get_logger()
 NAME = "claim"
 WAKES = ("plan",)
 LIMIT = 1  #: nothing is in flight here: a claim is a rename
+_SAID_EVERY = 3600.0  #: seconds: what an operator must mend is not said at every look
 _AT_ONCE = 1000  #: files taken before they are listed, so that a storm of files moves steadily
 
 #: What is said of a file that could not be taken.
@@ -81,25 +84,42 @@ async def _room(services: Services) -> int:
     return min(room, _AT_ONCE)
 
 
-def _settled(services: Services, *, most: int = _AT_ONCE) -> tuple[Sequence[Found], Sequence[str]]:
-    """Return the files that are settled, and the names of those that may be orders."""
-    inbox, settling, orders = services.settings.inbox, services.settling, list[str]()
+def _settled(services: Services, *, most: int = _AT_ONCE) -> tuple[Sequence[Found], Sequence[Path]]:
+    """Return the files that are settled, and those that may be orders."""
+    settling, orders = services.settling, list[Path]()
+    _make_task_folders(services)
 
-    def aside(name: str) -> None:
+    def aside(folder: Path, name: str) -> None:
         if job_to_cancel(name):
-            orders.append(name)
+            orders.append(folder / name)
 
-    found = look(
+    found = look_everywhere(
         services.folders.inbox,
-        inbox.ignore,
-        included=inbox.include,
-        announced_by=inbox.announced_by,
-        aside=aside,
+        services.settings.inbox,
+        services.recipes,
+        Aside(aside, partial(_not_listed, services=services)),
     )
     now = services.clock.monotonic()
     with services.collector.kept_out(lambda: len(settling)):
         settled = settling.observe(found, now, most=most, probe=_probe(services))
     return settled, orders
+
+
+def _make_task_folders(services: Services) -> None:
+    """A task that came while we run has its folder at the next look."""
+    if not services.settings.folders.create:
+        return
+    try:
+        for folder in make_missing(services.folders.inbox, services.recipes.names()):
+            log.info("inbox.folder_made", task=folder.name)
+    except OSError as error:
+        if services.is_time("inbox.folder_missing", every=_SAID_EVERY, first=0):
+            log.warning("inbox.folder_missing", text=str(error))
+
+
+def _not_listed(folder: Path, error: OSError, *, services: Services) -> None:
+    if services.is_time(f"inbox.folder_unread {folder.name}", every=_SAID_EVERY, first=0):
+        log.warning("inbox.folder_unread", task=folder.name, text=str(error))
 
 
 def _probe(services: Services) -> Probe:
@@ -117,7 +137,7 @@ def _say_what_waits(
 
     One that could not be taken before is offered now and then, and stays where it is meanwhile.
     """
-    taken, stopped = {file.path.name for file in settled}, services.intake.reason
+    taken, stopped = {file.name for file in settled}, services.intake.reason
     now = services.clock.monotonic()
     observed = chain(services.settling.observed(now, stopped=stopped), staying)
     post_inbox(
@@ -134,7 +154,8 @@ def _take(settled: Sequence[Found], last: str | None, services: Services) -> Non
     for _ in settled:
         last = next_job_id(services.clock.now(), last)
         jobs.append(last)
-    with services.work.claiming(jobs, services.folders.inbox):
+    tasks = {job: file.task for file, job in zip(settled, jobs, strict=True) if file.task}
+    with services.work.claiming(jobs, services.folders.inbox, tasks=tasks):
         for file, job in zip(settled, jobs, strict=True):
             pause()  # between two files: each claim is whole
             services.beat(NAME)  # a thousand on a slow disk take their time, and are no hang
@@ -144,21 +165,30 @@ def _take(settled: Sequence[Found], last: str | None, services: Services) -> Non
 def _take_one(file: Found, job: str, services: Services) -> None:
     """Take one file. Where that fails, the empty folder goes with the listing."""
     try:
+        if file.task and not is_real(file.path.parent):
+            return  # swapped for a link since it was listed: what lies behind it is not ours to move
         # What nobody could read in var/work stays here, where its owner sees it.
         open_plain(file.path).close()
         if signature(file.path) == file.signature:
-            services.work.claim(file.path, job, done=file.done)
+            services.work.claim(file.path, job, done=file.done, task=file.task)
     except FileNotFoundError:
-        log.debug("claim.gone", file=shown(_name(file.path)))  # its owner took it back
+        log.debug("claim.gone", file=_shown(file))  # its owner took it back
     except OSError as error:
         if error.errno in _OF_THE_DISK:
             raise
         seconds = services.settling.put_off(file.path, services.clock.monotonic())
-        name = shown(_name(file.path))
         reason = ReasonCode.CANNOT_MOVE if may_be_read(file.path) else ReasonCode.NO_PERMISSION
         log.warning(
-            "claim.put_off", file=name, reason=reason, text=str(error), again_in_seconds=seconds
+            "claim.put_off",
+            file=_shown(file),
+            reason=reason,
+            text=str(error),
+            again_in_seconds=seconds,
         )
+
+
+def _shown(file: Found) -> str:
+    return shown(os.fsencode(file.name))
 
 
 async def _list_unlisted(services: Services) -> int:
@@ -185,7 +215,8 @@ async def _unlisted(services: Services) -> list[str]:
 
 def _tell(claims: Sequence[JobClaimed]) -> None:
     for claim in claims:
-        log.info("job.claimed", job=claim.job, file=shown(claim.name), bytes=claim.size)
+        task = {"task": claim.task} if claim.task else {}
+        log.info("job.claimed", job=claim.job, file=shown(claim.name), bytes=claim.size, **task)
 
 
 def _claims_of(jobs: Sequence[str], services: Services) -> list[JobClaimed]:
@@ -198,13 +229,9 @@ def _claim_of(job: str, services: Services) -> JobClaimed | None:
     if dropped is None:
         _undo(job, services)
         return None
-    status = dropped.stat()
+    status, task = dropped.stat(), services.work.task_of(job)
     return JobClaimed(
-        job=job,
-        name=_name(dropped),
-        task=services.work.task_of(job),
-        size=status.st_size,
-        owner=status.st_uid,
+        job=job, name=_name(dropped), task=task, size=status.st_size, owner=status.st_uid
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
@@ -23,16 +24,17 @@ from batchd.spool.users import name_of
 log = structlog.get_logger()
 
 
-async def obey(names: Sequence[str], services: Services) -> list[Observed]:
+async def obey(paths: Sequence[Path], services: Services) -> list[Observed]:
     """Do what these files say; return those that stay where they are, and why."""
-    orders = await in_thread(lambda: list(orders_in(services.folders.inbox, names)))
+    orders = await in_thread(lambda: list(orders_in(paths)))
     known = await services.ledger.known_jobs(order.job for order in orders) if orders else set()
     staying, now = [], services.clock.monotonic()
     for order in orders:
         is_known = order.job in known
         reason = await _obey(order, services) if is_known else ReasonCode.CANCEL_UNKNOWN
         if reason is not None:
-            staying.append(Observed(order.path.name, 0, now, reason))
+            name = str(order.path.relative_to(services.folders.inbox))
+            staying.append(Observed(name, 0, now, reason))
     return staying
 
 

@@ -56,15 +56,20 @@ def test_what_the_inbox_would_leave_alone_is_refused_and_the_rest_is_taken(shell
     write(Path("a.jsonl"), requests(1))
     Path("folder").mkdir()
     Path("a.csv").write_text("x\n")
+    Path("a.png").write_text("x\n")
 
-    said = shell("submit", "folder", "a.csv", "nothing.jsonl", "a.jsonl")
+    said = shell("submit", "folder", "a.png", "a.csv", "nothing.jsonl", "a.jsonl")
 
     assert said.code == Exit.PARTLY
-    assert said.err.splitlines()[:3] == [
+    assert said.err.splitlines()[:4] == [
         "batchd: folder: only files are taken; name the files in it",
         (
-            "batchd: a.csv: its name is not like *.jsonl, *.ndjson, *.jsonl.gz or *.ndjson.gz;"
+            "batchd: a.png: its name is not like *.jsonl, *.ndjson, *.jsonl.gz or *.ndjson.gz;"
             " rename it, and it is taken"
+        ),
+        (
+            "batchd: a.csv: it is a table, and only a task knows what to ask of one; put it into"
+            " inbox/TASK/ (there are no tasks yet: batchd task new); here: --task TASK"
         ),
         "batchd: nothing.jsonl: there is no such file",
     ]

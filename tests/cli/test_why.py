@@ -49,9 +49,9 @@ def inbox(tmp_path: Path) -> Path:
 
 
 def test_a_reason_is_one_code_and_one_sentence(why, inbox):
-    (inbox / "table.csv").touch()
+    (inbox / "photo.png").touch()
 
-    code, out, err = why("root/inbox/table.csv")
+    code, out, err = why("root/inbox/photo.png")
 
     assert (code, err) == (Exit.OK, READ)
     said, setting = out.splitlines()

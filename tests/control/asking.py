@@ -12,7 +12,7 @@ from batchd.control.why import Answer, Question
 from batchd.runtime.services import Services
 from batchd.settings import Settings
 from batchd.spool.folders import Folders
-from tests.houses import drop, requests, settings, turn
+from tests.houses import drop, recipes, requests, settings, turn
 
 RUNNING = Presence(is_running=True, pid=1, since=0.0)
 
@@ -34,6 +34,7 @@ def ask(
             place=place_of(word, folders=folders, cwd=cwd or root.parent),
             folders=folders,
             settings=given or settings(root),
+            recipes=recipes(root),
             reader=reader,
             daemon=daemon,
             now=now,
@@ -46,7 +47,14 @@ def look_at(
     """`batchd status`."""
     folders = Folders(root)
     with reading(folders.database) as reader:
-        return status_of(folders, given or settings(root), reader=reader, daemon=daemon, now=now)
+        return status_of(
+            folders,
+            given or settings(root),
+            recipes=recipes(root),
+            reader=reader,
+            daemon=daemon,
+            now=now,
+        )
 
 
 async def open_batches(services: Services, *names: str) -> None:

@@ -11,16 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from batchd.control.inbox import Entry, Kind, entries, named_by, reason_of
+from batchd.control.inbox import Entry, Kind, Rules, entries, named_by, reason_of
 from batchd.control.presence import Presence
 from batchd.core.model import Pause
 from batchd.core.reasons import Reason, ReasonCode, Standing
-from batchd.settings import Inbox
+from batchd.settings import Defaults, Inbox
 from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json
-from batchd.spool.inbox import Patience, Settling, is_wanted, look
+from batchd.spool.inbox import Patience, Settling, look
+from batchd.spool.recipes import Recipes
+from batchd.spool.wanted import Names, is_wanted
 
 NOW = 1_800_000_000.0
 RULES = Inbox(ignore=("draft-*",))
+NO_TASKS = Recipes(Path("/nowhere"), Defaults())
 NOBODY = Presence(is_running=False)
 
 
@@ -48,7 +51,7 @@ def daemon(
 
 
 def judged(one: Entry, presence: Presence) -> Reason:
-    return reason_of(one, inbox=RULES, daemon=presence, now=NOW)
+    return reason_of(one, Rules(RULES, NO_TASKS, presence, NOW))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,8 @@ def judged(one: Entry, presence: Presence) -> Reason:
         (entry("a.part", Kind.SPECIAL), "special-file"),
         (entry("a.jsonl.part"), "temporary-name"),
         (entry("draft-1.jsonl"), "ignored-name"),
-        (entry("a.csv"), "not-wanted-name"),
+        (entry("a.png"), "not-wanted-name"),
+        (entry("a.csv"), "table-without-task"),
     ],
 )
 @pytest.mark.parametrize("presence", [NOBODY, daemon()])
@@ -113,8 +117,8 @@ def test_a_daemon_that_does_not_look_is_told_from_one_that_is_not_there():
 def test_where_done_files_are_asked_for_each_of_the_two_says_what_it_waits_for():
     rules = Inbox(done_file="require", done_suffix="-ok")
     presence = daemon(a=FileSeen(NOW - 60, 10, "no-done-file"))
-    waits = reason_of(entry(), inbox=rules, daemon=presence, now=NOW)
-    speaks = reason_of(entry("a.jsonl-ok"), inbox=rules, daemon=presence, now=NOW)
+    waits = reason_of(entry(), Rules(rules, NO_TASKS, presence, NOW))
+    speaks = reason_of(entry("a.jsonl-ok"), Rules(rules, NO_TASKS, presence, NOW))
 
     assert (waits.code, waits.facts["done"]) == (ReasonCode.NO_DONE_FILE, "a.jsonl-ok")
     assert (speaks.code, speaks.facts["name"]) == (ReasonCode.DONE_FILE, "a.jsonl")
@@ -169,7 +173,7 @@ def thousand(tmp_path: Path) -> Path:
 def as_the_daemon_sees(inbox: Path, now: float) -> Presence:
     settling = Settling(Patience(2.0, 30.0, 60.0))
     for at in (0.0, 1.0, 2.5):
-        settling.observe(look(inbox, RULES.ignore), at, most=50)
+        settling.observe(look(inbox, Names(ignored=RULES.ignore)), at, most=50)
     files = {
         name_in_json(one.name): FileSeen(now - 2.5, one.size, one.reason)
         for one in settling.observed(2.5)
@@ -182,8 +186,8 @@ def test_each_of_a_thousand_things_has_exactly_one_reason(thousand: Path, runs: 
     now = time.time()
     presence = as_the_daemon_sees(thousand, now) if runs else NOBODY
 
-    found = list(entries(thousand))
-    reasons = [reason_of(one, inbox=RULES, daemon=presence, now=now) for one in found]
+    found = list(entries(thousand, ()))
+    reasons = [reason_of(one, Rules(RULES, NO_TASKS, presence, now)) for one in found]
 
     assert len(found) == len(reasons) == len(list(thousand.iterdir())) - 1 == 1000
     standings = Counter(reason.standing for reason in reasons)

@@ -33,13 +33,14 @@ async def test_every_file_and_every_job_is_counted_once(tmp_path):
         services.clock.advance(60)
         drop(tmp_path, "new.jsonl", requests(1))
         (tmp_path / "inbox" / "a.csv").touch()
+        (tmp_path / "inbox" / "a.png").touch()
         (tmp_path / "inbox" / "b.csv").touch()
 
         status = look_at(tmp_path, now=services.clock.now(), daemon=NOBODY)
 
     assert status.inbox == {
         Standing.WAITING: {"not-running": 1},
-        Standing.IGNORED: {"not-wanted-name": 2},
+        Standing.IGNORED: {"table-without-task": 2, "not-wanted-name": 1},
     }
     assert status.jobs == {Standing.CLAIMED: 2}
     assert status.ended == {"completed": 1, "rejected": 1}

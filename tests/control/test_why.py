@@ -148,7 +148,7 @@ async def test_a_work_folder_that_nobody_has_listed_yet_has_left_the_inbox(root)
         ("{root}/var/batchd.db", "own", True),
         ("{root}/inbox/.tmp/x.jsonl", "staging", True),
         ("{root}/inbox/sub", "directory", True),
-        ("{root}/inbox/sub/x.jsonl", "subfolder-without-task", True),
+        ("{root}/inbox/sub/x.jsonl", "task-missing", True),
         ("{root}/inbox/loop.jsonl", "symlink", True),
         ("{root}/outbox/mine", "foreign", True),
         ("{root}/outbox/mine--0tqe86", "unknown", False),

@@ -215,8 +215,11 @@ async def test_a_folder_of_files_that_is_moved_in_stays_and_says_why(tmp_path):
             await look(services, seconds=60.0)
         assert not is_claimed(services)
         assert why(services, folder).code == "directory"
-        for path in (folder / "a.jsonl", folder / "deep" / "b.jsonl"):
-            assert why(services, path).code == "subfolder-without-task"
+        for path, code in (
+            (folder / "a.jsonl", "task-missing"),
+            (folder / "deep" / "b.jsonl", "subfolder-without-task"),
+        ):
+            assert why(services, path).code == code
             assert "inbox/" in why(services, path).sentence
             path.rename(inbox / path.name)
         await live(services, deliveries=2)

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,13 @@ from tests.fakes.clock import FakeClock
 
 
 @asynccontextmanager
-async def watching(inbox: Path) -> AsyncIterator[Bell]:
+async def watching(
+    inbox: Path, folders: Callable[[], Sequence[Path]] = lambda: ()
+) -> AsyncIterator[Bell]:
     clock = SystemClock()
     bell = Bell(clock)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch, inbox, bell, clock)
+        tasks.start_soon(partial(watch, inbox, bell, clock, folders=folders))
         await anyio.sleep(0.3)  # it says nothing of what was there before it began
         yield bell
         tasks.cancel_scope.cancel()
@@ -66,6 +68,50 @@ async def test_an_inbox_that_is_another_folder_now_is_watched_again(tmp_path, ho
         await bell.wait(5.0)  # its loss rings, too: whatever it missed is looked for
         await anyio.sleep(2.5)
         await rings_for(bell, (inbox / "a.jsonl").touch)
+
+
+def there(inbox: Path) -> list[Path]:
+    return [path for path in (inbox / "sentiment", inbox / "embed") if path.is_dir()]
+
+
+async def test_a_tasks_folder_is_watched_once_it_is_there_and_when_it_is_made_anew(tmp_path):
+    (tmp_path / "sentiment").mkdir()
+    async with watching(tmp_path, partial(there, tmp_path)) as bell:
+        await rings_for(bell, (tmp_path / "sentiment" / "a.csv").touch)
+        (tmp_path / "embed").mkdir()
+        await rings_for(bell, (tmp_path / "embed" / "a.csv").touch)
+        shutil.rmtree(tmp_path / "sentiment")
+        (tmp_path / "sentiment").mkdir()
+        await anyio.sleep(1.5)
+        await rings_for(bell, (tmp_path / "sentiment" / "a.csv").touch)
+
+
+async def test_folders_that_come_and_go_are_no_loss_of_the_watcher(tmp_path):
+    """Nothing is warned of, and nobody is told that files are found by looking only."""
+    told: list[str] = []
+    (tmp_path / "embed").mkdir()
+    async with anyio.create_task_group() as tasks:
+        clock = SystemClock()
+        bell = Bell(clock)
+        folders = partial(there, tmp_path)
+        tasks.start_soon(partial(watch, tmp_path, bell, clock, folders=folders, tell=told.append))
+        await anyio.sleep(0.3)
+        (tmp_path / "embed").rmdir()
+        (tmp_path / "sentiment").mkdir()
+        await bell.wait(5.0)
+        await rings_for(bell, (tmp_path / "sentiment" / "a.csv").touch)
+        tasks.cancel_scope.cancel()
+    assert set(told) == {"inotify"}
+
+
+async def test_what_programs_write_beside_the_inbox_rings_for_nobody(tmp_path):
+    (tmp_path / ".tmp").mkdir()
+    (tmp_path / "embed").mkdir()
+    async with watching(tmp_path, partial(there, tmp_path)) as bell:
+        with anyio.move_on_after(1.5) as waited:
+            (tmp_path / ".tmp" / "a.csv").write_bytes(b"a piece")
+            await bell.wait(1e9)
+        assert waited.cancelled_caught
 
 
 async def test_a_name_that_is_no_text_kills_nothing(tmp_path):

@@ -14,13 +14,10 @@ from batchd.spool.inbox import (
     Found,
     Patience,
     Settling,
-    announces,
-    ends_complete,
-    is_wanted,
     look,
-    unwanted,
 )
 from batchd.spool.inflating import Probe
+from batchd.spool.wanted import Names
 
 LINE = b'{"custom_id": "a"}\n'
 
@@ -37,29 +34,6 @@ def seen_at(
     for time in times:
         settled = settling.observe(look(inbox), time, most=most)
     return [file.path.name for file in settled]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["a.jsonl", "a.JSONL", "a.ndjson", "a.jsonl.gz", "a.NDJSON.gz", "-rf.jsonl", "a\nb.jsonl"],
-)
-def test_request_files_are_wanted_whatever_their_name(name: str):
-    assert is_wanted(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "a.csv", "a.gz", "a.csv.gz", "a.jsonl.gz.part", "a.jsonl.part", "a.jsonl.filepart", "a.jsonl~", "~$a.jsonl", ".a.jsonl",
-        ".syncthing.a.jsonl.tmp", "~syncthing~a.jsonl", "4913", "a.jsonl.swp", ".tmp",
-    ],
-)  # fmt: skip
-def test_what_is_not_finished_or_not_for_us_is_ignored(name: str):
-    assert not is_wanted(name)
-
-
-def test_the_settings_can_ignore_more():
-    assert not is_wanted("draft-1.jsonl", ("draft-*",))
 
 
 def test_ignored_names_are_not_even_looked_at(tmp_path: Path):
@@ -168,23 +142,6 @@ def test_a_cut_last_line_is_given_more_time(tmp_path: Path, settling: Settling, 
     assert seen_at(settling, tmp_path, 60.0) == ["a.jsonl"]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        LINE,
-        LINE.rstrip(),
-        b"\xef\xbb\xbf" + LINE.rstrip(),
-        LINE + b"   ",
-        LINE.replace(b"\n", b"\r\n"),
-        b'{"a": "' + b"x" * (3 << 20) + b'"}',
-        LINE + b'{"a": "' + b"x" * (2 << 20) + b'"}\n',
-    ],
-)
-def test_a_whole_last_line_needs_no_line_break(tmp_path: Path, content: bytes):
-    (tmp_path / "a.jsonl").write_bytes(content)
-    assert ends_complete(tmp_path / "a.jsonl")
-
-
 def test_gzip_data_that_does_not_end_is_given_more_time(tmp_path: Path, settling: Settling):
     """F56: what a copy looks like that has not ended, or whose holes are filled later."""
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(LINE)[:-1])
@@ -240,16 +197,6 @@ def test_a_look_that_has_no_time_left_takes_the_plain_files_all_the_same(
     assert taken(2.0, 1) == ["a.jsonl.gz", "c.jsonl"]
     assert {one.reason for one in settling.observed(2.0)} == {ReasonCode.READY}
     assert taken(4.0, 1) == ["a.jsonl.gz", "b.jsonl.gz", "c.jsonl"]
-
-
-def test_a_very_long_cut_line_is_judged_by_its_end(tmp_path: Path):
-    (tmp_path / "a.jsonl").write_bytes(b'{"a": "' + b"x" * (3 << 20))
-    assert not ends_complete(tmp_path / "a.jsonl")
-
-
-def test_a_deeply_nested_last_line_is_no_crash(tmp_path: Path):
-    (tmp_path / "a.jsonl").write_bytes(b"[" * 100_000)
-    assert not ends_complete(tmp_path / "a.jsonl")
 
 
 def test_a_file_that_somebody_has_open_for_writing_waits(tmp_path: Path, settling: Settling):
@@ -310,7 +257,7 @@ def test_the_most_that_is_waited_is_no_less_than_what_is_waited_anyway(tmp_path:
 
 def test_where_a_done_file_is_asked_for_nothing_is_taken_without(tmp_path: Path, settling):
     def look_at(time: float) -> list[Found]:
-        return settling.observe(look(tmp_path, announced_by=".done"), time, most=9)
+        return settling.observe(look(tmp_path, Names(announced_by=".done")), time, most=9)
 
     def told(time: float) -> list[str]:
         return [one.reason for one in settling.observed(time)]
@@ -325,21 +272,6 @@ def test_where_a_done_file_is_asked_for_nothing_is_taken_without(tmp_path: Path,
     (tmp_path / "a.jsonl.done").touch()
     assert [file.done for file in look_at(100.0)] == [tmp_path / "a.jsonl.done"]
     assert told(100.0) == ["ready"]
-
-
-@pytest.mark.parametrize(
-    ("name", "suffix", "spoken_of"),
-    [
-        ("a.jsonl.done", ".done", "a.jsonl"),
-        ("a.jsonl.done", None, None),
-        ("a.jsonl.ready", ".done", None),
-        ("a.csv.done", ".done", None),
-        (".a.jsonl.done", ".done", None),
-        ("draft-1.jsonl.done", ".done", None),
-    ],
-)
-def test_a_done_file_speaks_of_a_file_that_is_wanted(name, suffix, spoken_of):
-    assert announces(name, suffix, ("draft-*",)) == spoken_of
 
 
 def test_the_next_look_is_when_the_first_may_have_settled(tmp_path: Path, settling: Settling):
@@ -412,34 +344,13 @@ def test_a_file_that_could_not_be_taken_says_whose_permission_is_missing(
     assert told_at(settling, tmp_path, 5.0) == {}
 
 
-@pytest.mark.parametrize(
-    ("name", "code", "pattern"),
-    [
-        (".a.jsonl", "hidden", None),
-        ("a.jsonl.part", "temporary-name", "*.part"),
-        ("~$a.jsonl", "temporary-name", "~$*"),
-        ("draft-1.jsonl", "ignored-name", "draft-*"),
-        ("a.csv", "not-wanted-name", None),
-    ],
-)
-def test_an_unwanted_name_says_which_rule_it_breaks(name: str, code: str, pattern: str | None):
-    reason = unwanted(name, ("draft-*",))
-
-    assert reason is not None
-    assert (reason.code, reason.facts.get("pattern")) == (code, pattern)
-
-
-def test_a_wanted_name_breaks_no_rule():
-    assert unwanted("a.jsonl", ("draft-*",)) is None
-
-
 def test_the_operator_says_which_names_are_taken(tmp_path: Path):
     for name in ("a.txt", "B.TXT", "c.jsonl", "d.txt.bak", ".e.txt", "0abcde.cancel", "f.txt.done"):
         (tmp_path / name).write_bytes(b"{}\n")
-    taken = {found.path.name for found in look(tmp_path, included=("*.txt",))}
+    taken = {found.path.name for found in look(tmp_path, Names(("*.txt",)))}
     assert taken == {"a.txt", "B.TXT"}
-    everything = {found.path.name for found in look(tmp_path, ["*.bak"], included=("*",))}
+    everything = {found.path.name for found in look(tmp_path, Names(("*",), ("*.bak",)))}
     assert everything == {"a.txt", "B.TXT", "c.jsonl", "f.txt.done"}
-    reason = unwanted("c.jsonl", (), ("*.txt",))
+    reason = Names(("*.txt",)).why_not("c.jsonl")
     assert reason is not None
     assert reason.sentence.startswith("its name is not like *.txt;")

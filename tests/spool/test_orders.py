@@ -28,7 +28,7 @@ def test_an_empty_file_is_its_owners_order(tmp_path: Path):
     path = tmp_path / f"{JOB}.cancel"
     path.touch()
 
-    assert list(orders_in(tmp_path, [path.name])) == [Order(path, JOB, os.getuid())]
+    assert list(orders_in([path])) == [Order(path, JOB, os.getuid())]
 
 
 def with_content(path: Path) -> None:
@@ -58,4 +58,4 @@ def test_nothing_else_is_one(tmp_path: Path, make):
     path = tmp_path / f"{JOB}.cancel"
     make(path)
 
-    assert list(orders_in(tmp_path, [path.name])) == []
+    assert list(orders_in([path])) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchd.spool.signature import has_writer, is_plain, open_plain, signature
+from batchd.spool.signature import being_written, has_writer, is_plain, open_plain, signature
 
 
 @pytest.fixture
@@ -51,6 +51,14 @@ def test_a_writer_is_seen_while_it_has_the_file_open_and_not_after(file: Path):
     with file.open("ab"):
         assert has_writer(file)
     assert not has_writer(file)
+
+
+def test_what_the_kernel_cannot_tell_is_neither(file: Path):
+    assert being_written(file) is False
+    with file.open("ab"):
+        assert being_written(file) is True
+    assert being_written(file.with_name("gone")) is None
+    assert not has_writer(file.with_name("gone"))
 
 
 def test_a_reader_is_no_writer(file: Path):

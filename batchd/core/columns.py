@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from batchd.core.answers import Answer
 from batchd.core.limits import canonical
+from batchd.core.records import Layout
 from batchd.core.tasks import EMBEDDINGS, MODERATIONS, Task
 
 ERROR = "batchd_error"
 _TAKEN = "answer"  #: what a name gets before it where the sender's table has a column of that name
 _WITH_LISTS = ("json", "jsonl", "parquet")  #: kinds that a vector has a place in
-
-
-class Layout(Protocol):
-    """What matters here of a table's layout (`core/records.py`)."""
-
-    @property
-    def format(self) -> str:
-        """A word of `core/tasks.Format`, found out."""
-        ...
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The sender's columns; () where each object has members of its own."""
-        ...
 
 
 class Columns:

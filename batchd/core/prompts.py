@@ -11,12 +11,13 @@ The same task and record give the same bytes: after a crash they are rendered ag
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from batchd.core.limits import canonical
 from batchd.core.problems import Problem
+from batchd.core.records import Record
 from batchd.core.schemas import grouped
 from batchd.core.tasks import CHAT, EMBEDDINGS, MODERATIONS, RESPONSES, Task
 from batchd.core.templates import BadRecord, Fields, Text, as_json, listed, nearest
@@ -28,20 +29,6 @@ _json = msgspec.json.Encoder().encode
 
 #: The rendered system text and the user's content, both as JSON, -> what goes into the body.
 Compose = Callable[[bytes, bytes], bytes]
-
-
-class Record(Protocol):
-    """What is rendered of a record (`core/records.py`)."""
-
-    @property
-    def row(self) -> int:
-        """Its number, from 1."""
-        ...
-
-    @property
-    def fields(self) -> Mapping[str, Any]:
-        """What stands in its columns."""
-        ...
 
 
 class Renderer:

@@ -1,12 +1,11 @@
 """What is added to a row: in the schema's order, beside the sender's columns and never over them."""
 
-from types import SimpleNamespace
-
 import pytest
 from msgspec import Raw
 
 from batchd.core.answers import Answer
 from batchd.core.columns import Columns, added_columns, error_text
+from batchd.core.records import Layout
 from batchd.core.tasks import EMBEDDINGS, MODERATIONS, Task, TaskOutput
 
 SCHEMA = {
@@ -22,7 +21,7 @@ def a_task(**given):
 
 
 def layout(*columns, format="csv"):
-    return SimpleNamespace(format=format, columns=columns)
+    return Layout(format=format, columns=columns)
 
 
 def good(output):

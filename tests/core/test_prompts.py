@@ -1,13 +1,12 @@
 """A record becomes a request line that the Batch API takes, the same one every time."""
 
-from typing import Any, NamedTuple
-
 import msgspec
 import pytest
 
 from batchd.core import limits
 from batchd.core.problems import Problem
 from batchd.core.prompts import Renderer, addresses, id_of, merged
+from batchd.core.records import Record
 from batchd.core.rules import broken_rule, read_line
 from batchd.core.tasks import EMBEDDINGS, MODERATIONS, RESPONSES, Images, Task, TaskOutput
 from batchd.core.templates import BadRecord
@@ -19,11 +18,6 @@ SCHEMA = {
     "additionalProperties": False,
 }
 STRICT = {"name": "answer", "strict": True, "schema": SCHEMA}
-
-
-class Record(NamedTuple):
-    row: int
-    fields: dict[str, Any]
 
 
 def a_task(**given):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import importlib.readers  # noqa: F401  # used late, when the interpreter may be root's alone
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from batchd.spool.folders import Folders
 
 NOBODY = 65534
+codecs.lookup("utf-8-sig")  # found late, as above
 
 
 @contextmanager

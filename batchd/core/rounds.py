@@ -87,7 +87,16 @@ def executions(shards: Iterable[Shard], *, last_row: int) -> array[int]:
     """Return, by row number (0 is unused), how often each row was executed, or expired."""
     counts = array("H", bytes(2 * (last_row + 1)))
     for shard in shards:
-        for row in shard.rows - shard.uncounted:
-            if row <= last_row:
-                counts[row] += 1
+        for first, last in (shard.rows - shard.uncounted).ranges:
+            _count(counts, first, min(last, last_row) + 1)
     return counts
+
+
+def _count(counts: array[int], start: int, end: int) -> None:
+    """Add one to each of a range; to all at once where they are alike, as a shard's mostly are."""
+    before = counts[start:end]
+    if before and before.count(before[0]) == len(before):
+        counts[start:end] = array("H", (before[0] + 1,)) * len(before)
+    else:
+        for row in range(start, end):
+            counts[row] += 1

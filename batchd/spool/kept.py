@@ -6,8 +6,8 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from batchd.core.errors import BatchdError, BrokenInvariant
 from batchd.core.index import AnswerIndex, Source
@@ -27,8 +27,7 @@ class AnswersGone(BatchdError):
         self.file = file  #: it is there, and shorter than it was
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """One row's last line, and where it came from."""
 
     line: bytes

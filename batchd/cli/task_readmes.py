@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from textwrap import fill
-from typing import NamedTuple
 
 from batchd.core.columns import added_columns
 from batchd.core.names import printable
+from batchd.core.records import Layout
 from batchd.core.tasks import Task
-from batchd.core.templates import names_used
+from batchd.core.templates import columns_used
 
 _WIDTH = 100
-_OWN_NAMES = frozenset({"id", "record", "records", "row"})  #: of every template, and no columns
 _KINDS = {
     "auto": "Tables: CSV, TSV, JSON, JSON Lines, plain text (a record per line), Parquet, Excel; all"
     " but the last two compressed, too (.gz)",
@@ -26,11 +25,7 @@ _KINDS = {
 }
 
 
-class _Sheet(NamedTuple):
-    """A table without columns of its own: what is added to it is added to any."""
-
-    format: str = "csv"
-    columns: tuple[str, ...] = ()
+_ANY = Layout(format="csv")  # without columns of its own: what is added to it is added to any
 
 
 def readme_of(name: str, task: Task | None) -> str:
@@ -52,17 +47,13 @@ def _points(name: str, task: Task | None) -> Iterator[str]:
             yield f"Its prompt uses these columns: {', '.join(names)}."
         if task.input.id:
             yield f"The column {task.input.id} identifies a row, and may not be empty or repeated."
-        yield f"Beside each row you get: {', '.join(added_columns(task, _Sheet()))}."
+        yield f"Beside each row you get: {', '.join(added_columns(task, _ANY))}."
     yield f"The task itself is {name}.toml, in the folder tasks/ beside batchd's configuration file."
     yield "What would become of a file: batchd check FILE. Where it is, and why: batchd why FILE."
 
 
 def _columns_of(task: Task) -> list[str]:
-    """What a template without loops names; in a loop names may be its own."""
-    texts = (task.system, task.prompt)
-    if task.is_grouped or any("{%" in text for text in texts):
-        return []
-    return sorted(names_used(task.system).union(names_used(task.prompt)) - _OWN_NAMES)
+    return sorted(columns_used(task.system) | columns_used(task.prompt))
 
 
 def _kinds(task: Task | None) -> str:

@@ -14,6 +14,7 @@ from traceback import walk_tb
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing as _missing
 
@@ -265,7 +266,31 @@ def names_used(source: str) -> frozenset[str]:
     """Every name in a template: of variables, members (also in brackets) and filters."""
     tree = _ENVIRONMENT.parse(source)
     names = {node.name for node in tree.find_all(nodes.Name)}
-    names |= {node.attr for node in tree.find_all(nodes.Getattr)}
     names |= {node.name for node in tree.find_all(nodes.Filter)}
+    names |= {node.attr for node in tree.find_all(nodes.Getattr)}
     keys = (node.arg for node in tree.find_all(nodes.Getitem))
     return frozenset(names | {key.value for key in keys if isinstance(key, nodes.Const)})
+
+
+def columns_used(source: str) -> frozenset[str]:
+    """The columns that a template takes from a record, or from each of `records`."""
+    tree = _ENVIRONMENT.parse(source)
+    records = {"record"}
+    records |= {
+        _name_of(f.target) for f in tree.find_all(nodes.For) if _name_of(f.iter) == "records"
+    }
+    members = {one.attr for one in tree.find_all(nodes.Getattr) if _name_of(one.node) in records}
+    items = [one for one in tree.find_all(nodes.Getitem) if _name_of(one.node) in records]
+    members |= {one.arg.value for one in items if isinstance(one.arg, nodes.Const)}
+    named = members | (find_undeclared_variables(tree) - _ENVIRONMENT.globals.keys())
+    return frozenset(name for name in named - _OWN if isinstance(name, str))
+
+
+_OWN = {"id", "row", "record", "records", *_METHODS}  #: of every template, and mostly no columns
+
+
+def _name_of(node: nodes.Node | None) -> str:
+    """The variable that a node is, or that it begins with: `records` of `records[:3] | list`."""
+    while isinstance(node, nodes.Filter | nodes.Getitem):
+        node = node.node
+    return node.name if isinstance(node, nodes.Name) else ""

@@ -7,6 +7,7 @@ from batchd.core.templates import (
     BadRecord,
     Fields,
     Text,
+    columns_used,
     listed,
     names_used,
     nearest,
@@ -213,3 +214,20 @@ def test_hundreds_of_columns_are_not_all_named_but_the_one_that_was_meant():
 def test_the_names_that_a_template_takes():
     source = 'A {{ title | upper }} {{ record["Job Title"] }} {{ a.b }} {% for r in records %}{{ r.id }}{% endfor %}'
     assert names_used(source) >= {"title", "Job Title", "b", "id", "records"}
+
+
+@pytest.mark.parametrize(
+    ("source", "columns"),
+    [
+        ("{{ title | shorten(9) | default('') }} {{ range(3) | list }}", {"title"}),
+        ("{{ record['Job Title'] }} {{ record.a.b }} {{ id }} {{ row }}", {"Job Title", "a"}),
+        ("{% for k, v in record.items() %}{{ k }}{{ v }}{{ more }}{% endfor %}", {"more"}),
+        ("{% for r in records %}{{ r.id }} {{ r.tx }} {{ r['x y'] }}{% endfor %}", {"tx", "x y"}),
+        ("{% for r in records[:2] | list %}{{ r.tx }}{% endfor %}", {"tx"}),
+        ("{% set a = b %}{{ a }}{% if c is defined %}{{ tags[0] }}{% endif %}", {"b", "c", "tags"}),
+        ("{{ record[title] }}", {"title"}),
+        ("plain", set()),
+    ],
+)
+def test_the_columns_that_a_template_takes(source, columns):
+    assert columns_used(source) == columns

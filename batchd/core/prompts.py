@@ -19,7 +19,7 @@ from batchd.core.limits import canonical
 from batchd.core.problems import Problem
 from batchd.core.records import Record
 from batchd.core.schemas import grouped
-from batchd.core.tasks import CHAT, EMBEDDINGS, MODERATIONS, RESPONSES, Task
+from batchd.core.tasks import CHAT, EMBEDDINGS, MODERATIONS, RESPONSES, Task, merged
 from batchd.core.templates import BadRecord, Fields, Text, as_json, listed, nearest
 
 #: What the last text of a request for several records ends with; the ids follow as a JSON array.
@@ -230,16 +230,6 @@ def _constants(task: Task, kind: str) -> dict[str, Any]:
         strict = {"type": "json_schema", "name": task.output.name, "strict": True, "schema": schema}
         asked = {"text": {"format": strict}}
     return merged(asked, task.parameters)
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one set of parameters over another: tables grow together, all else is replaced."""
-    result = dict(below)
-    for name, value in above.items():
-        under = result.get(name)
-        both = isinstance(under, dict) and isinstance(value, dict)
-        result[name] = merged(under, value) if both else value  # type: ignore[arg-type]
-    return result
 
 
 def _members(constants: Mapping[str, Any]) -> bytes:

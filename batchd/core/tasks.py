@@ -1,12 +1,13 @@
 """A task: the recipe that turns records into requests, and answers back into columns.
 
 These are the words of a task file (`tasks/NAME.toml`), and what a job keeps of it once its file is
-planned (`task.json`). What else must hold of a task is `core/recipe.py`'s business, and where its
+planned (`task.json`). What else must hold of a task is `core/task_rules.py`'s business, and where its
 file lies `spool/recipes.py`'s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -82,6 +83,16 @@ def encode(task: Task) -> bytes:
 def decode(content: bytes) -> Task:
     """Return the task that `encode` wrote. Raises `msgspec.MsgspecError` where it is none."""
     return _decode(content)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one set of parameters over another: tables grow together, all else is replaced."""
+    result = dict(below)
+    for name, value in above.items():
+        under = result.get(name)
+        both = isinstance(under, dict) and isinstance(value, dict)
+        result[name] = merged(under, value) if both else value  # type: ignore[arg-type]
+    return result
 
 
 _decode = msgspec.json.Decoder(Task).decode

@@ -14,19 +14,20 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchd.core.limits import canonical
 from batchd.core.names import printable
-from batchd.core.prompts import merged
-from batchd.core.task_rules import Fault, faults, name_fault
-from batchd.core.task_words import made, word_faults
-from batchd.core.tasks import CHAT, EMBEDDINGS, MODERATIONS, RESPONSES, Task
+from batchd.core.tasks import CHAT, EMBEDDINGS, MODERATIONS, RESPONSES, Task, merged
 from batchd.core.toml_text import flaw, line_of, lines_of
 from batchd.settings import Defaults
 
 ENDING = ".toml"
 MAX_BYTES = 4_000_000  # a prompt is read by a model: 4 MB are a million tokens
+
+# What judges a task loads the templates' library: 0.1 s that `batchd status` can spare.
+if TYPE_CHECKING:
+    from batchd.core.task_rules import Fault
 
 _Signature = tuple[int, ...] | None  #: None: it is not there
 
@@ -154,6 +155,9 @@ class _Reading:
 
     def result(self) -> Task | Broken:
         """Return the task, or everything that is wrong with it."""
+        from batchd.core.task_rules import faults
+        from batchd.core.task_words import made, word_faults
+
         try:
             content = self._content()
             found: Iterable[Fault] = list(word_faults(content))
@@ -168,6 +172,8 @@ class _Reading:
 
     def _content(self) -> dict[str, Any]:
         """The tables of the file, with what it has from the defaults."""
+        from batchd.core.task_rules import name_fault
+
         if fault := name_fault(self._name):
             raise _UnreadableError(self._file, None, fault.message, fault.remedy)
         self._text = _text_of(self._file)

@@ -5,7 +5,7 @@ import pytest
 
 from batchd.core import limits
 from batchd.core.problems import Problem
-from batchd.core.prompts import Renderer, addresses, id_of, merged
+from batchd.core.prompts import Renderer, addresses, id_of
 from batchd.core.records import Record
 from batchd.core.rules import broken_rule, read_line
 from batchd.core.tasks import EMBEDDINGS, MODERATIONS, RESPONSES, Images, Task, TaskOutput
@@ -145,16 +145,6 @@ def test_parameters_win_over_what_batchd_puts():
     )
     asked = body_of(task, {"text": "x"})["response_format"]
     assert asked == {"type": "json_schema", "json_schema": STRICT | {"strict": False}}
-
-
-def test_parameters_are_laid_over_each_other_in_depth():
-    below = {"a": {"b": 1, "c": 2}, "d": [1]}
-    assert merged(below, {"a": {"c": 3}, "d": [2], "e": 4}) == {
-        "a": {"b": 1, "c": 3},
-        "d": [2],
-        "e": 4,
-    }
-    assert below == {"a": {"b": 1, "c": 2}, "d": [1]}
 
 
 def test_a_column_that_is_not_there_names_its_row():

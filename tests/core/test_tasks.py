@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from batchd.core import tasks
-from batchd.core.tasks import Images, Task, TaskInput, TaskOutput
+from batchd.core.tasks import Images, Task, TaskInput, TaskOutput, merged
 
 FULL = Task(
     name="sentiment",
@@ -47,3 +47,13 @@ def test_a_kept_task_is_not_understood_in_part():
 def test_several_records_in_a_request_make_a_group(count, grouped):
     task = Task(name="t", model="m", prompt="p", records_per_request=count)
     assert task.is_grouped is grouped
+
+
+def test_parameters_are_laid_over_each_other_in_depth():
+    below = {"a": {"b": 1, "c": 2}, "d": [1]}
+    assert merged(below, {"a": {"c": 3}, "d": [2], "e": 4}) == {
+        "a": {"b": 1, "c": 3},
+        "d": [2],
+        "e": 4,
+    }
+    assert below == {"a": {"b": 1, "c": 2}, "d": [1]}

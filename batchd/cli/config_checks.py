@@ -89,7 +89,7 @@ def folders(loaded: Loaded) -> Iterator[Finding]:
     """Look at where the folders lie, and rename a file through them."""
     place = Folders(loaded.settings.folders.root.resolve())
     laws: tuple[Callable[[], None], ...] = (
-        lambda: must_be_apart(place, config=loaded.source),
+        lambda: must_be_apart(place, config=loaded.source, tasks=loaded.tasks),
         lambda: must_be_local(place.var),
     )
     for must_hold in laws:

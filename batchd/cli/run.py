@@ -27,7 +27,7 @@ def run(loaded: Loaded) -> int:
     key = api_key(settings, os.environ)
     address = base_url(settings, os.environ)
     folders = Folders(settings.folders.root)
-    must_be_apart(folders, config=loaded.source)
+    must_be_apart(folders, config=loaded.source, tasks=loaded.tasks)
     keep_strangers_out()
     log_file = folders.log
     with logs.configure(settings.logging, log_file, secrets=(key,)) as lines:

@@ -92,10 +92,12 @@ class Place:
         if task is None:
             return cls(Names.of_inbox(inbox, recipes.names()))
         names, hindrance = names_in(task, inbox, recipes)
-        if hindrance is not None and hindrance.code is ReasonCode.TASK_MISSING:
-            raise Unfit(hindrance.sentence)
-        if hindrance is not None:
-            complain(hindrance.sentence)
+        if hindrance is None:
+            return cls(names, task)
+        if hindrance.code is not ReasonCode.TASK_BROKEN:
+            told = hindrance.facts.get("tasks", "a task's folder lies right in inbox/")
+            raise Unfit(f"there is no task {task} ({told})")
+        complain(hindrance.sentence)
         return cls(names, task)
 
 

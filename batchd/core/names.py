@@ -52,7 +52,9 @@ def is_task_name(name: str) -> bool:
     What looks like a file of request lines is none: in a work folder it is somebody's folder that
     was swapped for such a file while that was taken.
     """
-    return not name.startswith(".") and not name.removesuffix(".gz").endswith(_NATIVE)
+    if name.startswith(".") or "/" in name:
+        return False
+    return not name.removesuffix(".gz").endswith(_NATIVE)
 
 
 def safe_stem(name: bytes) -> str:

@@ -31,12 +31,19 @@ def the_program() -> list[Kept]:
 
 
 def must_be_apart(
-    folders: Folders, *, config: Path | None = None, program: Sequence[Kept] | None = None
+    folders: Folders,
+    *,
+    config: Path | None = None,
+    tasks: Path | None = None,
+    program: Sequence[Kept] | None = None,
 ) -> None:
     """Raise `ConfigError` with a sentence for each that lies where it must not. Makes nothing."""
     kept = list(the_program() if program is None else program)
     if config is not None:
         kept.append(Kept("the configuration file", config))
+    if tasks is not None:
+        # Whoever could change a task could have anything asked of the model, and paid for.
+        kept.append(Kept("the task files", tasks))
     data = {"inbox/": folders.inbox, "outbox/": folders.outbox, "var/": folders.var}
     problems = [*_nested(data, folders), *_around(data, kept)]
     if problems:

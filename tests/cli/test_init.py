@@ -9,6 +9,7 @@ import pytest
 
 from batchd.cli.exits import Exit
 from batchd.configuration import load
+from batchd.configuration.shipped import shipped
 from tests.cli.places import Shell, shell_in
 
 PLACES = ("inbox", "inbox/.tmp", "outbox", "var", "var/work")
@@ -86,3 +87,64 @@ def test_a_file_in_the_way_is_one_message(shell):
 
     assert said.code != Exit.OK
     assert len(said.err.splitlines()) == 1
+
+
+# Tasks
+
+
+def test_the_ready_tasks_are_put_there_each_with_a_folder_that_says_what_it_takes(shell):
+    said = shell("init")
+
+    ready = {path.name for path in shipped("config", "tasks").glob("*.toml")}
+    assert {path.name for path in Path("config/tasks").glob("*.toml")} == ready
+    assert Path("config/tasks/samples/sentiment.csv").is_file()
+    for name in (path.removesuffix(".toml") for path in ready):
+        assert f"made   inbox/{name}/README.txt" in said.out
+        assert name in Path("inbox", name, "README.txt").read_text()
+        assert stat.S_IMODE(Path("inbox", name).stat().st_mode) == 0o2770
+    assert sorted(path.name for path in Path("config").iterdir()) == ["batchd.toml", "tasks"]
+
+
+def test_a_root_with_tasks_of_its_own_keeps_to_those(shell):
+    """Somebody took the ready ones out, and wrote one."""
+    Path("config/tasks").mkdir(parents=True)
+    Path("config/tasks/mine.toml").write_text('model = "m"\nprompt = "{{ review }}"\n')
+    Path("config/tasks/broken.toml").write_text("prompt =")
+
+    said = shell("init")
+
+    assert said.code == Exit.OK
+    assert sorted(path.name for path in Path("config/tasks").iterdir()) == [
+        "broken.toml",
+        "mine.toml",
+    ]
+    assert sorted(path.name for path in Path("inbox").iterdir() if path.is_dir()) == [
+        ".tmp",
+        "broken",
+        "mine",
+    ]
+    assert "columns: review" in Path("inbox/mine/README.txt").read_text()
+    assert Path("inbox/broken/README.txt").is_file()
+    assert "made" not in shell("init").out
+
+
+def test_nothing_is_written_through_a_link(shell, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    Path("inbox").mkdir()
+    Path("inbox/sentiment").symlink_to(theirs)
+    Path("inbox/embed").write_text("a file of that name")
+
+    assert shell("init").code == Exit.OK
+    assert list(theirs.iterdir()) == []
+    assert Path("inbox/embed").read_text() == "a file of that name"
+
+
+def test_what_a_kill_left_of_the_ready_tasks_is_made_anew(shell):
+    Path("config/.tasks.part").mkdir(parents=True)
+    Path("config/.tasks.part/half.toml").write_text("half")
+
+    shell("init")
+
+    assert not Path("config/.tasks.part").exists()
+    assert not Path("config/tasks/half.toml").exists()

@@ -11,7 +11,16 @@ from batchd.cli.exits import Exit
 from batchd.spool.folders import Folders
 from tests.acceptance.processes import Processes, processes_in
 from tests.cli.places import Shell, shell_in
-from tests.houses import delivered, drop, live, open_services, read_lines, requests, turn
+from tests.houses import (
+    delivered,
+    drop,
+    live,
+    open_services,
+    read_lines,
+    requests,
+    turn,
+    write_task,
+)
 
 
 @pytest.fixture
@@ -94,6 +103,96 @@ def test_without_a_root_nothing_is_made_and_init_is_named(shell, root):
     assert said.code == Exit.CONFIGURATION
     assert "batchd init makes its folders" in said.err
     assert not root.exists()
+
+
+# into a task's folder
+
+
+@pytest.fixture
+def task(root) -> str:
+    """A task of the root's; its configuration lies there as well."""
+    write_task(root, "sentiment")
+    (root / "config" / "batchd.toml").touch()
+    return "sentiment"
+
+
+def with_tasks(root: Path, *words: str) -> list[str]:
+    return [*words, "--config", str(root / "config" / "batchd.toml")]
+
+
+def test_a_table_is_dropped_into_its_tasks_folder(shell, root, task):
+    """Which the daemon has not made yet."""
+    Folders(root).prepare()
+    Path("a.csv").write_text("text\nfine\n")
+
+    said = [shell(*with_tasks(root, "submit", "a.csv", "--task", task)) for _ in range(2)]
+
+    assert [one.code for one in said] == [Exit.OK, Exit.OK]
+    assert said[0].out.startswith("inbox/sentiment/a.csv (")
+    assert "becomes outbox/a--JOB; on its way: batchd why sentiment/a.csv" in said[0].out
+    assert said[1].out.startswith("inbox/sentiment/a-2.csv (")
+    folder = root / "inbox" / "sentiment"
+    assert sorted(path.name for path in folder.iterdir()) == ["a-2.csv", "a.csv"]
+    assert (folder / "a.csv").read_text() == "text\nfine\n"
+
+
+def test_a_table_without_a_task_is_told_which_there_are(shell, root, task):
+    Folders(root).prepare()
+    Path("a.csv").write_text("text\nfine\n")
+
+    said = shell(*with_tasks(root, "submit", "a.csv"))
+
+    assert said.code == Exit.REFUSED
+    assert "(there is sentiment); here: --task TASK" in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("sentimnt", "perhaps sentiment is meant"), ("../x", "there is no task")]
+)
+def test_a_task_that_is_not_there_is_refused(shell, root, task, name, word):
+    Folders(root).prepare()
+    Path("a.csv").write_text("text\nfine\n")
+
+    said = shell(*with_tasks(root, "submit", "a.csv", "--task", name))
+
+    assert said.code == Exit.REFUSED
+    assert word in said.err
+    assert [path.name for path in (root / "inbox").iterdir()] == [".tmp"]
+
+
+def test_what_no_task_reads_is_refused(shell, root, task):
+    Folders(root).prepare()
+    Path("photo.png").touch()
+
+    said = shell(*with_tasks(root, "submit", "photo.png", "--task", task))
+
+    assert said.code == Exit.REFUSED
+    assert "its name is not like *.csv, " in said.err
+
+
+def test_a_broken_task_has_its_file_dropped_and_its_mistake_said(shell, root, task):
+    Folders(root).prepare()
+    write_task(root, task, 'model = "m"\nprompt = "{{ text"\n')
+    Path("a.csv").write_text("text\nfine\n")
+
+    said = shell(*with_tasks(root, "submit", "a.csv", "--task", task))
+
+    assert said.code == Exit.OK
+    assert "sentiment.toml, line 2" in said.err
+    assert (root / "inbox" / "sentiment" / "a.csv").is_file()
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(shell, root, task, tmp_path):
+    Folders(root).prepare()
+    (tmp_path / "theirs").mkdir()
+    (root / "inbox" / "sentiment").symlink_to(tmp_path / "theirs")
+    Path("a.csv").write_text("text\nfine\n")
+
+    said = shell(*with_tasks(root, "submit", "a.csv", "--task", task))
+
+    assert said.code == Exit.CONFIGURATION
+    assert "links are never followed" in said.err
+    assert list((tmp_path / "theirs").iterdir()) == []
 
 
 # wait

@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from batchd.spool.bulletin import FileSeen, InboxSeen, name_in_json
 from batchd.spool.inbox import Patience, Settling, look
 from batchd.spool.recipes import Recipes
 from batchd.spool.wanted import Names, is_wanted
+from tests.houses import recipes, write_task
 
 NOW = 1_800_000_000.0
 RULES = Inbox(ignore=("draft-*",))
@@ -127,6 +129,95 @@ def test_where_done_files_are_asked_for_each_of_the_two_says_what_it_waits_for()
 
 def test_a_code_that_only_another_version_knows_is_not_repeated():
     assert judged(entry(), daemon(a=FileSeen(NOW - 1, 10, "of-tomorrow"))).code is ReasonCode.NEW
+
+
+# --- The folders of tasks
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_task(tmp_path, "sentiment")
+    write_task(tmp_path, "embed", 'model = "m"\nprompt = "{{ text"\n')
+    return tmp_path
+
+
+def in_folder(root: Path, folder: str, one: Entry, presence: Presence = NOBODY) -> Reason:
+    rules = Rules(RULES, recipes(root), presence, NOW)
+    return reason_of(replace(one, folder=folder), rules)
+
+
+@pytest.mark.parametrize(
+    ("folder", "one", "code"),
+    [
+        ("sentiment", entry("a.csv"), "not-running"),
+        ("sentiment", entry("a.jsonl"), "not-running"),
+        ("sentiment", entry("photo.png"), "not-a-table"),
+        ("sentiment", entry(".a.csv"), "hidden"),
+        ("sentiment", entry("a.csv.part"), "temporary-name"),
+        ("sentiment", entry("draft-1.csv"), "ignored-name"),
+        ("sentiment", entry("README.txt"), "own"),
+        ("sentiment", entry("2024", Kind.DIRECTORY), "directory"),
+        ("sentiment", entry("a.csv", Kind.SYMLINK), "symlink"),
+        ("sentiment", entry("0tqe86.cancel", size=0), "not-running"),
+        ("sentiment", entry("0tqe86.cancel", size=1), "not-a-table"),
+        ("embed", entry("a.csv"), "task-broken"),
+        ("embed", entry("photo.png"), "task-broken"),
+        ("embed", entry("0tqe86.cancel", size=0), "not-running"),
+        ("sentimnt", entry("a.csv"), "task-missing"),
+        ("sentimnt", entry("0tqe86.cancel", size=0), "task-missing"),
+        ("x.jsonl", entry("a.csv"), "subfolder-without-task"),
+        ("", entry("a.csv"), "table-without-task"),
+        ("", entry("sentiment", Kind.DIRECTORY), "own"),
+        ("", entry("sentimnt", Kind.DIRECTORY), "directory"),
+    ],
+)
+def test_everything_in_a_folder_has_one_reason(root: Path, folder: str, one: Entry, code: str):
+    reason = in_folder(root, folder, one)
+
+    assert reason.code == code
+    assert "?" not in reason.sentence
+
+
+def test_a_broken_task_says_where_and_how_it_is_mended(root: Path):
+    sentence = in_folder(root, "embed", entry("a.csv")).sentence
+
+    assert str(root / "config" / "tasks" / "embed.toml") + ", line 2: " in sentence
+    assert sentence.endswith("then it is taken by itself")
+
+
+def test_a_folder_almost_of_a_tasks_name_is_told_which_is_meant(root: Path):
+    assert "perhaps sentiment is meant" in in_folder(root, "sentimnt", entry("a.csv")).sentence
+    assert "there are embed and sentiment" in in_folder(root, "photos", entry("a.csv")).sentence
+    assert "there are embed and sentiment" in in_folder(root, "", entry("a.csv")).sentence
+
+
+def test_the_daemons_word_on_a_file_in_a_folder_is_found_by_both_names(root: Path):
+    seen = InboxSeen(1, {"sentiment/a.csv": FileSeen(NOW - 9, 10, "last-line-open")}, {"any": 1})
+    presence = Presence(is_running=True, since=NOW - 1000, inbox=seen, looked_ago=1.0)
+
+    reason = in_folder(root, "sentiment", entry("a.csv"), presence)
+
+    assert reason.code is ReasonCode.LAST_LINE_OPEN
+    assert reason.sentence.endswith("it is taken as it is after 1 min")
+
+
+def test_folders_of_tasks_are_no_entries_and_other_folders_are_what_is_in_them(root: Path):
+    inbox = root / "inbox"
+    for name in ("sentiment/README.txt", "sentiment/a.csv", "sentimnt/b.csv", ".git/c", ".tmp/d"):
+        (inbox / name).parent.mkdir(parents=True, exist_ok=True)
+        (inbox / name).touch()
+    (inbox / "empty").mkdir()
+    (inbox / "embed").symlink_to("sentiment")
+
+    found = {one.below: one.kind for one in entries(inbox, recipes(root).names())}
+
+    assert found == {
+        "sentiment/a.csv": Kind.FILE,
+        "sentimnt/b.csv": Kind.FILE,
+        ".git": Kind.DIRECTORY,
+        "empty": Kind.DIRECTORY,
+        "embed": Kind.SYMLINK,
+    }
 
 
 # --- R1, R36: a thousand of anything

@@ -117,6 +117,6 @@ def test_a_folder_may_be_a_tasks(name: str):
     assert is_task_name(name)
 
 
-@pytest.mark.parametrize("name", [".tmp", "x.jsonl", "x.ndjson.gz"])
+@pytest.mark.parametrize("name", [".tmp", "..", "a/b", "x.jsonl", "x.ndjson.gz"])
 def test_what_is_hidden_or_called_like_a_request_file_is_no_tasks(name: str):
     assert not is_task_name(name)

@@ -54,6 +54,18 @@ def test_work_that_is_led_out_of_var_into_the_inbox_is_refused(tmp_path: Path):
     assert "inbox/ (" in refusal(tmp_path)
 
 
+def test_task_files_that_whoever_drops_could_change_are_refused(tmp_path: Path):
+    """They say what is asked, and so what is paid for."""
+    (tmp_path / "inbox" / "mine").mkdir(parents=True)
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "tasks").symlink_to(tmp_path / "inbox" / "mine")
+
+    said = refusal(tmp_path, tasks=tmp_path / "config" / "tasks")
+
+    assert "the task files" in said
+    must_be_apart(Folders(tmp_path), tasks=tmp_path / "elsewhere" / "tasks")
+
+
 def test_links_to_other_places_are_nobodys_business(tmp_path: Path):
     for name in ("inbox", "outbox", "var"):
         (tmp_path / "elsewhere" / name).mkdir(parents=True)

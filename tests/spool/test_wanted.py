@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from batchd.core.records import is_table_name
 from batchd.core.tasks import Task, TaskInput
 from batchd.settings import Inbox
 from batchd.spool.wanted import IGNORED, TABLES, Names, is_wanted, tasks_in_words
@@ -129,6 +130,15 @@ def test_a_table_in_the_inbox_itself_is_told_where_it_belongs():
     assert nothing is not None
     assert "there are no tasks yet" in nothing.sentence
     assert tasks_in_words(["embed"]) == "there is embed"
+
+
+@pytest.mark.parametrize(
+    "pattern", [*TABLES, "*.parquet.gz", "*.png", "*.gz", "*.xls", "*.csv.zip"]
+)
+def test_names_are_judged_as_whoever_reads_tables_does(pattern: str):
+    name = pattern.replace("*", "a")
+
+    assert OF_TASK.want(name) is is_table_name(name)
 
 
 def test_the_operator_may_take_tables_for_files_of_requests():

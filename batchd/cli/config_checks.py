@@ -1,4 +1,4 @@
-"""The stages of `config check`: syntax, values, folders, key, API. Each is tried, not guessed."""
+"""The stages of `config check`: syntax, values, tasks, folders, key, API. Each is tried, not guessed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from shlex import quote
 
+from batchd.cli.asking import recipes_of
 from batchd.cli.findings import Finding, ok, warning, wrong
 from batchd.configuration import Loaded, api_key, base_url, load
 from batchd.configuration.credentials import files_with_key
@@ -42,6 +43,7 @@ class Checks:
         """Find everything; what builds on what is wrong is left out."""
         yield from self.values()
         if self.loaded is not None:
+            yield from tasks(self.loaded)
             yield from folders(self.loaded)
             yield from self.provider(is_offline=is_offline)
 
@@ -83,6 +85,20 @@ class Checks:
         yield from _key(settings, self._environment)
         if not is_offline:
             yield from _api(settings, key=key, address=address)
+
+
+def tasks(loaded: Loaded) -> Iterator[Finding]:
+    """Look at each task file. A broken one keeps its own files waiting, and nobody else's."""
+    from batchd.spool.recipes import Broken  # late: its templates need a library
+
+    recipes = recipes_of(loaded)
+    found = {name: recipes.get(name) for name in recipes.names()}
+    broken = [task for task in found.values() if isinstance(task, Broken)]
+    for mistake in (mistake for task in broken for mistake in task.problems):
+        place = f"{mistake.file}, line {mistake.line}" if mistake.line else f"{mistake.file}"
+        yield warning("tasks", f"{place}: {mistake.message}", mistake.remedy)
+    if found and not broken:
+        yield ok("tasks", f"{len(found)} in {recipes.folder}, each of them can be used")
 
 
 def folders(loaded: Loaded) -> Iterator[Finding]:

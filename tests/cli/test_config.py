@@ -12,6 +12,7 @@ from batchd.cli.exits import Exit
 from batchd.configuration.values import TYPES
 from tests.acceptance.processes import Processes, processes_in
 from tests.cli.places import Shell, shell_in
+from tests.houses import write_task
 
 KEY = "sk-planted-0123456789"
 
@@ -38,7 +39,7 @@ def test_all_is_well_offline_and_nothing_is_left_of_the_probe(shell):
     said = shell("config", "check", "--offline", "--set", key_file(0o600))
 
     assert said.code == Exit.OK
-    assert [line.split()[0] for line in said.out.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in said.out.splitlines()] == ["ok"] * 6
     assert not list(Path().rglob(".batchd-check*"))
     assert KEY not in said.out
 
@@ -62,6 +63,21 @@ def test_a_file_that_is_wrong_is_told_with_its_line_and_nothing_is_built_on_it(
     last = json.loads(said.out)["findings"][-1]
     assert (last["stage"], last["result"]) == (stage, "wrong")
     assert text in last["text"]
+
+
+def test_each_mistake_in_a_task_is_told_and_keeps_nobody_from_starting(shell):
+    """The daemon runs, and that task's files wait."""
+    fine = shell("config", "check", "--offline", "--set", key_file(0o600))
+    write_task(Path(), "embed", 'model = "m"\nprmpt = "{{ text }}"\n')
+    broken = shell("config", "check", "--offline", "--json", "--set", key_file(0o600))
+
+    assert "12 in " in fine.out
+    assert "each of them can be used" in fine.out
+    assert broken.code == Exit.OK
+    told = [one for one in json.loads(broken.out)["findings"] if one["stage"] == "tasks"]
+    assert {one["result"] for one in told} == {"warning"}
+    assert any("embed.toml, line 2: " in one["text"] and "prmpt" in one["text"] for one in told)
+    assert all(one["fix"] for one in told)
 
 
 def test_missing_folders_are_answered_with_init(shell):

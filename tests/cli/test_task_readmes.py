@@ -29,8 +29,8 @@ def test_it_names_the_columns_that_go_in_and_those_that_come_out():
 def test_what_a_loop_calls_its_own_is_called_no_column():
     looping = "{% for one in records %}{{ one.text }}{% endfor %}"
 
-    assert "columns:" not in readme_of("x", task(prompt=looping, records_per_request=2))
-    assert "columns:" not in readme_of("x", task(prompt=looping))
+    text = readme_of("x", task(prompt=looping, records_per_request=2))
+    assert "Its prompt uses these columns: text." in text
 
 
 def test_it_names_the_column_that_identifies_a_row():

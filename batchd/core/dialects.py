@@ -64,17 +64,22 @@ def find_dialect(
     if _is_one_name(best) and delimiter == "auto" and not tabs:
         alone = next(one for one in (*_DELIMITERS, "\x1f") if one not in lines[0])
         best = _best([_try(lines, is_whole, alone, way) for way in _quotings(quote, sample)])
-    end = _LINE_END.search("".join(lines[:1]))
     layout = Layout(
         format="tsv" if tabs else "csv",
         delimiter=best.delimiter,
         quote=best.quote,
         escape=best.escape,
-        line_end=end[0] if end else "\n",
+        line_end=line_end(sample),
         preamble=preamble,
     )
     whole_rows = lines[: best.lines]
     return msgspec.structs.replace(layout, quotes_all=_quotes_all(whole_rows, layout))
+
+
+def line_end(sample: str) -> str:
+    """Return how the first line ends."""
+    found = _LINE_END.search(sample)
+    return found[0] if found else "\n"
 
 
 def _delimiters(wanted: str, tabs: bool, lines: Sequence[str]) -> tuple[str, ...]:

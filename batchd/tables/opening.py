@@ -59,6 +59,34 @@ def opened(path: Path, *, pause: Pause, most: int = NO_LIMIT) -> Iterator[Binary
             raise BadTable(bad.problem) from bad
 
 
+def utf8(file: BinaryIO, layout: Layout, *, errors: str = "strict") -> BinaryIO:
+    """Read a table as UTF-8, whatever its encoding, and without its mark."""
+    if layout.encoding != "utf-8":
+        return io.BufferedReader(_Recoded(letters(file, layout, errors=errors)), PIECE)
+    if layout.bom:
+        file.read(len(BOMS["utf-8"]))
+    return file
+
+
+class _Recoded(io.RawIOBase):
+    """Text of another encoding, as the bytes of UTF-8."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            # Half a letter, which UTF-16 may hold, goes on to whoever says in which record it is.
+            self._rest = self._text.read(PIECE).encode("utf-8", "surrogatepass")
+        piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
 def letters(file: BinaryIO, layout: Layout, *, errors: str = "strict") -> io.TextIOWrapper:
     """Read a table as text, its line breaks as they stand, without its mark."""
     if layout.bom:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
-from batchd.core import delimited
-from batchd.core.dialects import SAMPLE, find_dialect
+from batchd.core import delimited, objects, texts
+from batchd.core.dialects import SAMPLE, find_dialect, line_end
 from batchd.core.inflated import NO_LIMIT
 from batchd.core.problems import Problem
 from batchd.core.records import BadTable, Kind, Layout, Record, empty_table, kind_of
 from batchd.core.tasks import TaskInput
+from batchd.tables import excel, parquet
 from batchd.tables.encodings import find_encoding, first_bad
-from batchd.tables.opening import Pause, letters, opened
+from batchd.tables.opening import Pause, letters, opened, utf8
 
-_MARK = "\udcff"  #: stands for what can't be decoded, while its row is looked for; half a letter
+#: Stands for what can't be decoded, while its row is looked for: letters that are none (Unicode 23.7).
+_MARK = "\ufdd0\ufdd1\ufdd2"
 
 
 def find_layout(
@@ -29,11 +32,24 @@ def find_layout(
     packed, `path` tells. No more than `most` bytes of a packed one are read.
     """
     kind = _kind(spec, name)
+    if kind == "parquet":
+        return Layout(format=kind, columns=parquet.columns_of(path))
+    if kind == "excel":
+        layout = Layout(format=kind, sheet=spec.sheet)
+        return excel.with_columns(layout, path, most=most)
     encoding = find_encoding(path, spec.encoding, pause=pause, most=most)
     layout = Layout(
         format=kind, encoding=encoding.name, bom=encoding.bom, is_guessed=encoding.is_guessed
     )
-    return _find_delimited(path, spec, layout, pause, most)
+    match kind:
+        case "json":
+            return _find_json(path, spec, layout, pause, most)
+        case "text":
+            return _find_text(path, spec, layout, pause, most)
+        case "csv" | "tsv":
+            return _find_delimited(path, spec, layout, pause, most)
+        case _:
+            return layout
 
 
 def records_of(
@@ -82,11 +98,42 @@ def _find_delimited(path: Path, spec: TaskInput, layout: Layout, pause: Pause, m
         return delimited.with_columns(layout, letters(file, layout, errors="replace"))
 
 
+def _find_json(path: Path, spec: TaskInput, layout: Layout, pause: Pause, most: int) -> Layout:
+    """Return that of objects in lines where these lie in a .json, as they often do."""
+    with opened(path, pause=pause, most=most) as file:
+        start = utf8(file, layout, errors="replace").read(SAMPLE)
+    is_lines = spec.format == "auto" and objects.looks_like_lines(start)
+    return msgspec.structs.replace(layout, format="jsonl") if is_lines else layout
+
+
+def _find_text(path: Path, spec: TaskInput, layout: Layout, pause: Pause, most: int) -> Layout:
+    with opened(path, pause=pause, most=most) as file:
+        end = line_end(letters(file, layout, errors="replace").read(SAMPLE))
+    return msgspec.structs.replace(layout, columns=(spec.column,), record=spec.record, line_end=end)
+
+
 def _records(
     path: Path, layout: Layout, pause: Pause, most: int, *, errors: str
 ) -> Iterator[Record]:
-    with opened(path, pause=pause, most=most) as file:
-        yield from delimited.records_of(letters(file, layout, errors=errors), layout)
+    if layout.format == "parquet":
+        yield from parquet.records_of(path, layout, pause=pause)
+    elif layout.format == "excel":
+        yield from excel.records_of(path, layout, pause=pause, most=most)
+    else:
+        with opened(path, pause=pause, most=most) as file:
+            yield from _of_text(file, layout, errors)
+
+
+def _of_text(file: BinaryIO, layout: Layout, errors: str) -> Iterator[Record]:
+    match layout.format:
+        case "json":
+            return objects.records_of_array(utf8(file, layout, errors=errors))
+        case "jsonl":
+            return objects.records_of_lines(utf8(file, layout, errors=errors))
+        case "text":
+            return texts.records_of(letters(file, layout, errors=errors), layout)
+        case _:
+            return delimited.records_of(letters(file, layout, errors=errors), layout)
 
 
 def _undecodable(path: Path, layout: Layout, pause: Pause, most: int) -> BadTable:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from batchd.core.delimited import Rows
+from batchd.core.objects import Array, Lines
 from batchd.core.records import Layout, Record
+from batchd.core.texts import Texts
+from batchd.tables.excel import ExcelTable
 from batchd.tables.opening import BOMS
+from batchd.tables.parquet import ParquetTable
+
+
+class _Table(Protocol):
+    def write(self, record: Record, values: Mapping[str, Any]) -> None:
+        """Add one record."""
+
+    def close(self) -> None:
+        """Write what is not yet written."""
 
 
 class ResultTable:
@@ -18,27 +30,58 @@ class ResultTable:
     CSV and TSV keep dialect, encoding and mark. Where the encoding lacks letters that an answer may
     hold (cp1252 and its like), results are UTF-8 with a mark instead (`Layout.is_recoded`); a table
     without added columns keeps it, for nothing is in it but the sender's own letters.
+
+    Objects stay byte for byte as they were (as UTF-8), and get `values` as members, whatever is in
+    `added`: each object may have names of its own. Plain text has no place for either.
     """
 
     def __init__(self, target: Path | BinaryIO, layout: Layout, added: Sequence[str]) -> None:
         self._is_ours = isinstance(target, Path)
         self._file: BinaryIO = target.open("wb") if isinstance(target, Path) else target
+        self._table = _table(self._file, layout, added)
+
+    def write(self, record: Record, values: Mapping[str, Any]) -> None:
+        """Add one record, with the values of the added columns; what has none is empty."""
+        self._table.write(record, values)
+
+    def close(self) -> None:
+        """Write what is not yet written. A file that was handed in stays open."""
+        self._table.close()
+        if self._is_ours:
+            self._file.close()
+
+
+def _table(file: BinaryIO, layout: Layout, added: Sequence[str]) -> _Table:
+    match layout.format:
+        case "json":
+            return Array(file)
+        case "jsonl":
+            return Lines(file)
+        case "parquet":
+            return ParquetTable(file, layout, added)
+        case "excel":
+            return ExcelTable(file, layout, added)
+        case _:
+            return _Text(file, layout, added)
+
+
+class _Text:
+    """A table of text, in its encoding."""
+
+    def __init__(self, file: BinaryIO, layout: Layout, added: Sequence[str]) -> None:
         encoding, bom = layout.encoding, layout.bom
         if added:
             encoding, bom = layout.result_encoding, layout.result_bom
         if bom:
-            self._file.write(BOMS[encoding])
+            file.write(BOMS[encoding])
         # Half of a surrogate pair is no letter: an answer that has one still comes back.
-        self._text = io.TextIOWrapper(self._file, encoding=encoding, errors="replace", newline="")
-        self._rows = Rows(self._text, layout, added)
+        self._text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
+        is_text = layout.format == "text"
+        self._rows = Texts(self._text) if is_text else Rows(self._text, layout, added)
 
     def write(self, record: Record, values: Mapping[str, Any]) -> None:
-        """Add one record, with the values of the added columns; what has none is empty."""
         self._rows.write(record, values)
 
     def close(self) -> None:
-        """Write what is not yet written. A file that was handed in stays open."""
         self._text.flush()
         self._text.detach()
-        if self._is_ours:
-            self._file.close()

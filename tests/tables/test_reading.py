@@ -91,3 +91,70 @@ def test_a_byte_that_is_no_letter_is_told_with_its_row(dropped):
 def test_a_packed_table_that_is_cut_is_told(dropped):
     path = dropped("a.csv.gz", gzip.compress(b"a,b\n1,2\n")[:-4])
     assert problem_of(path).code == "gzip_cut"
+
+
+# Objects and text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.json", '[{"name": "Jörg Groß", "n": {"m": 1}}]'),
+        ("a.jsonl", '{"name": "Jörg Groß", "n": {"m": 1}}\n'),
+        ("a.json", '{"name": "Jörg Groß", "n": {"m": 1}}\n{"name": "Müller"}\n'),
+    ],
+)
+def test_objects_are_read_whatever_their_encoding(dropped, name, content, encoding):
+    layout, found = read(dropped(name, content.encode(encoding)))
+    assert layout.columns == ()
+    assert found[0].fields == {"name": "Jörg Groß", "n": {"m": 1}}
+    assert layout.format == ("json" if content[0] == "[" else "jsonl")
+
+
+def test_lines_are_no_array_where_the_task_says_that_it_is_one(dropped):
+    path = dropped("a.json", b'{"a": 1}\n{"a": 2}\n')
+    assert problem_of(path, format="json").code == "not_an_array"
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize("content", [b"", b"\n"])
+def test_without_an_object_there_is_no_record(dropped, name, content):
+    assert problem_of(dropped(name, content)).code in {"empty_file", "not_an_array"}
+    assert problem_of(dropped("a.json", b"[]")).code == "empty_file"
+
+
+def test_half_a_letter_of_utf_16_is_told_with_its_row(dropped):
+    content = '[{"a": "x"}, {"a": "y"}]'.encode("utf-16")
+    at = content.index(b"y")
+    problem = problem_of(dropped("a.json", content[:at] + b"\x00\xd8" + content[at + 2 :]))
+    assert (problem.code, problem.line) == ("not_decodable", 2)
+
+
+def test_request_lines_need_no_task(dropped):
+    line = b'{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{}}\n'
+    assert problem_of(dropped("a.jsonl", line)).code == "request_lines"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_text_is_a_record_per_line_or_one(dropped, encoding):
+    path = dropped("a.txt.gz", gzip.compress("Größe\r\n\r\nMaß\r\n".encode(encoding)))
+    layout, found = read(path, column="line")
+    assert [r.fields for r in found] == [{"line": "Größe"}, {"line": "Maß"}]
+    assert (layout.columns, layout.line_end) == (("line",), "\r\n")
+    _, (one,) = read(path, record="file")
+    assert one.fields == {"text": "Größe\r\n\r\nMaß\r\n"}
+
+
+def test_whoever_waits_can_stop_the_reading(dropped):
+    path = dropped("a.csv", b"a,b\n" + b"1,2\n" * 2_000_000)
+    looks = list[int]()
+
+    def stop() -> None:
+        looks.append(1)
+        if len(looks) == 12:
+            raise TimeoutError
+
+    layout = find_layout(path, TaskInput(), name=path.name, pause=go_on)
+    with pytest.raises(TimeoutError):
+        list(records_of(path, layout, pause=stop))

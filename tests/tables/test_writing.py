@@ -87,3 +87,23 @@ def test_a_file_that_was_handed_in_stays_open(dropped):
         table.write(record, {})
     table.close()
     assert file.getvalue() == b"id,answer\n1,\n"
+
+
+# Objects and text
+
+
+def test_objects_keep_their_bytes(dropped):
+    path = dropped("a.json", b'[{"a": 1.10,\n "b": {}}, {"a": 1e3}]')
+    content = rewritten(path, ["ok"], {"ok": {"x": True}})
+    assert content == b'[\n{"a": 1.10,\n "b": {},"ok":{"x":true}},\n{"a": 1e3,"ok":{"x":true}}\n]\n'
+
+
+def test_lines_keep_their_bytes(dropped):
+    content = rewritten(dropped("a.jsonl", b'{"a": 1.10}\r\n\n{"a": 2}'), ["ok"], {"ok": None})
+    assert content == b'{"a": 1.10,"ok":null}\n{"a": 2,"ok":null}\n'
+
+
+@pytest.mark.parametrize("record", ["line", "file"])
+def test_text_is_written_as_it_was(dropped, record):
+    content = "Größe\r\nMaß\r\n".encode("utf-16")
+    assert rewritten(dropped("a.txt", content), record=record) == content

@@ -16,7 +16,7 @@ COMMANDS = {
     "demo": Lazy("batchd.cli.demo", "Show all of it in half a minute, without a key."),
     "init": Lazy(
         "batchd.cli.init",
-        "Make a root: folders, a README in each, and a configuration to begin with.",
+        "Make a root: folders, a README in each, a configuration and tasks to begin with.",
     ),
     "run": Lazy("batchd.cli.run", "Run the daemon until it is stopped."),
     "status": Lazy(

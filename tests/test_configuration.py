@@ -112,6 +112,21 @@ def test_a_table_by_model_grows_from_all_places(tmp_path):
     assert loaded.settings.batches.enqueued_tokens == {"gpt-4.1": 3, "a": 1, "gpt-4o-mini": 2}
 
 
+def test_parameters_of_tasks_grow_in_depth(tmp_path):
+    loaded = loading(
+        tmp_path,
+        "defaults.parameters.reasoning.effort=low",
+        file="[defaults.parameters]\nseed = 1\n[defaults.parameters.reasoning]\nsummary = 'auto'\n",
+        BATCHD_DEFAULTS__PARAMETERS='{seed = 2, tools = [{type = "web_search"}]}',
+    )
+
+    assert loaded.settings.defaults.parameters == {
+        "seed": 2,
+        "reasoning": {"summary": "auto", "effort": "low"},
+        "tools": [{"type": "web_search"}],
+    }
+
+
 # --- how values are written
 
 
@@ -134,6 +149,11 @@ def test_a_table_by_model_grows_from_all_places(tmp_path):
         ("openai.completion_window=", "openai.completion_window", ""),
         ("openai.completion_window=7d", "openai.completion_window", "7d"),
         ("batches.enqueued_tokens.gpt-4o=7", "batches.enqueued_tokens", {"gpt-4o": 7}),
+        ("defaults.model=gpt-5", "defaults.model", "gpt-5"),
+        ("defaults.system=", "defaults.system", ""),
+        ("defaults.endpoint=/v1/responses", "defaults.endpoint", "/v1/responses"),
+        ("defaults.metadata.team=", "defaults.metadata", {"team": ""}),
+        ("defaults.parameters.temperature=0.5", "defaults.parameters", {"temperature": 0.5}),
     ],
 )
 def test_a_set_is_read_as_it_is_meant(tmp_path, override, name, value):
@@ -188,6 +208,13 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
         ("enqueued_tokens = 5", "batches.enqueued_tokens must be a table by model"),
         ('enqueued_tokens = {"a" = -1}', 'batches.enqueued_tokens."a" must be a whole number'),
         ("enqueued_tokens.gpt-4.1 = 5", 'a name with a dot needs quotes: "gpt-4.1"'),
+        ("[defaults]\nmetadata.team = 5", 'defaults.metadata."team" must be a text in quotes'),
+        (
+            "[defaults]\nparameters = 5",
+            "defaults.parameters must be a table by name, such as {temp",
+        ),
+        ('[defaults]\nendpoint = "/v1/videos"', "defaults.endpoint must be one of /v1/chat/comp"),
+        ("[defaults]\nprompt = 5", "there is no setting defaults.prompt; "),
         ("max_opne = 5", "there is no setting batches.max_opne; did you mean batches.max_open?"),
         ("max-open = 5", "there is no setting batches.max-open; did you mean batches.max_open?"),
         ("keep_days = 5", "there is no setting batches.keep_days; did you mean jobs.keep_days?"),
@@ -197,7 +224,7 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
 def test_a_wrong_line_is_named_with_what_to_write_instead(tmp_path, line, said):
     problem = refusal(tmp_path, file=f"# a comment\n[batches]\n\n{line}\n")
 
-    assert problem.startswith("batchd.toml, line 4: ")
+    assert problem.startswith(f"batchd.toml, line {5 if line.startswith('[') else 4}: ")
     assert said in problem
 
 

@@ -21,6 +21,7 @@ from batchd.configuration.sources import (
 )
 from batchd.configuration.values import DEFAULTS, Given, assemble, check, unfitting
 from batchd.core.errors import ConfigError
+from batchd.core.tasks import merged
 from batchd.settings import Provenance, Settings
 
 __all__ = ["Loaded", "api_key", "base_url", "load"]
@@ -91,6 +92,7 @@ def _settle(
             problems.append(f"{one.where}: {problem}")
             continue
         before = values[name]
-        values[name] = {**before, **value} if isinstance(before, dict) else value  # type: ignore[dict-item]
+        is_table = isinstance(before, dict) and isinstance(value, dict)
+        values[name] = merged(before, value) if is_table else value  # type: ignore[arg-type]
         origins[name] = one.where
     return values, origins

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -268,6 +268,8 @@ def table_of(name: str) -> Table | None:
 def _entry(name: str, table: Table, given: Given) -> dict[str, Any]:
     """One entry of a table."""
     keys = given.path[2:]
+    if table.is_deep and len(keys) > 1:  # --set defaults.parameters.reasoning.effort=low
+        return {keys[0]: _entry(name, table, replace(given, path=(*given.path[:2], *keys[1:])))}
     if len(keys) > 1:  # gpt-4.1 = 5 is to TOML a table gpt-4 with a 1 in it
         raise ValueError(f'{name}: a name with a dot needs quotes: "{".".join(keys)}"')
     if not keys and given.value == {}:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from batchd.core.model import BatchError, BatchStatus, CancelWhy, Counts, JobState, ShardState
 from batchd.core.rows import RowSet
 from batchd.core.usage import ModelUsage
@@ -92,3 +94,20 @@ class Shard:
     cancel_asked_at: float | None = None
     status_at: float | None = None  #: when its status was first seen
     cleaned_at: float | None = None  #: when its files were deleted at the provider
+
+
+class OpenShard(msgspec.Struct, frozen=True, gc=False):
+    """What a look at the provider needs to know of an open shard: there may be ten thousand."""
+
+    id: str
+    job: str
+    batch: str
+    status: BatchStatus | None
+    counts: Counts
+    due_at: float
+    opened_at: float | None
+    file_id: str | None
+    expires_at: float | None
+    cancel_asked_at: float | None
+    status_at: float | None
+    state: ShardState = ShardState.OPEN

@@ -15,7 +15,7 @@ from batchd.core.model import Batch, BatchError, BatchStatus, ShardState
 from batchd.core.pacing import poll_interval
 from batchd.core.reasons import ReasonCode
 from batchd.core.stuck import is_stuck
-from batchd.core.subjects import Shard
+from batchd.core.subjects import OpenShard, Shard
 from batchd.core.verdicts import CANCELLED_CODE
 from batchd.runtime.services import Services
 
@@ -57,14 +57,12 @@ async def _is_due(services: Services, now: float) -> bool:
 async def _sweep(services: Services) -> None:
     """Look at all open batches together, and record what was seen in one transaction."""
     put_off = await _call_off(services)
-    shards = await services.ledger.shards_in(ShardState.OPEN)
-    open_shards = {s.batch: s for s in shards if s.batch and s.id not in put_off}
-    seen = await _listed(open_shards, services)
+    shards = await services.ledger.open_shards()
+    open_shards = {s.batch: s for s in shards if s.id not in put_off}
     sightings = _Sightings(services)
+    listed = await _see_listed(open_shards, sightings, services)
     for batch_id, shard in open_shards.items():
-        if batch_id in seen:
-            sightings.add(shard, seen[batch_id])
-        elif shard.due_at <= services.clock.now():
+        if batch_id not in listed and shard.due_at <= services.clock.now():
             await _look_singly(shard, batch_id, sightings, services)
     await services.ledger.record(*sightings.events, at=services.clock.now())
     sightings.tell()
@@ -74,7 +72,7 @@ async def _sweep(services: Services) -> None:
         await _mind_the_vanished(held, services)
 
 
-def _tell_of_the_stuck(open_shards: Mapping[str, Shard], services: Services) -> None:
+def _tell_of_the_stuck(open_shards: Mapping[str, OpenShard], services: Services) -> None:
     """Once a day of each. It is looked at on and on: never given up, and never bought again."""
     now, told = services.clock.now(), services.stuck_told
     for batch in told.keys() - open_shards.keys():
@@ -132,11 +130,16 @@ async def _cancel(shard: Shard, batch: str, services: Services) -> bool:
     return True
 
 
-async def _listed(open_shards: Mapping[str, Shard], services: Services) -> dict[str, Batch]:
-    """Walk the list as far as it is worth it; what it doesn't show is looked at singly."""
+async def _see_listed(
+    open_shards: Mapping[str, OpenShard], sightings: _Sightings, services: Services
+) -> set[str]:
+    """Walk the list as far as it is worth it; return what it showed. The rest is seen singly.
+
+    Page by page: of ten thousand batches no more than a hundred are in memory as they came.
+    """
+    seen = set[str]()
     if len(open_shards) == 1:
-        return {}  # one call either way, and this one can't miss it
-    seen: dict[str, Batch] = {}
+        return seen  # one call either way, and the other one can't miss it
     after: str | None = None
     for _ in range(math.ceil(len(open_shards) / limits.LIST_PAGE) + 1):
         try:
@@ -144,7 +147,11 @@ async def _listed(open_shards: Mapping[str, Shard], services: Services) -> dict[
         except RemoteRefused as refusal:
             log.warning("poll.no_list", text=str(refusal))  # some servers have none
             break
-        seen |= {batch.id: batch for batch in page.batches if batch.id in open_shards}
+        # One that moved to the next page meanwhile is looked at once.
+        for batch in page.batches:
+            if batch.id in open_shards and batch.id not in seen:
+                seen.add(batch.id)
+                sightings.add(open_shards[batch.id], batch)
         if len(seen) == len(open_shards) or not page.has_more or not page.batches:
             break
         after = page.batches[-1].id
@@ -152,7 +159,7 @@ async def _listed(open_shards: Mapping[str, Shard], services: Services) -> dict[
 
 
 async def _look_singly(
-    shard: Shard, batch_id: str, sightings: _Sightings, services: Services
+    shard: OpenShard, batch_id: str, sightings: _Sightings, services: Services
 ) -> None:
     try:
         batch = await services.remote.retrieve_batch(batch_id)
@@ -173,7 +180,7 @@ async def _look_singly(
         sightings.add(shard, batch)
 
 
-async def _given_up(shard: Shard, sightings: _Sightings, services: Services) -> bool:
+async def _given_up(shard: OpenShard, sightings: _Sightings, services: Services) -> bool:
     """End a vanished batch that a person has cancelled: nobody else would ever let it go.
 
     Not on the 404 alone, which another project's key gets, too: that key is told by the others
@@ -201,7 +208,7 @@ async def _given_up(shard: Shard, sightings: _Sightings, services: Services) -> 
     return True
 
 
-async def _mind_the_vanished(vanished: Sequence[Shard], services: Services) -> None:
+async def _mind_the_vanished(vanished: Sequence[OpenShard], services: Services) -> None:
     """Tell a wrong key from a lost batch, when nothing at all was seen.
 
     A lone batch whose input file is still there is lost, and is held: it is looked at again, and
@@ -230,9 +237,9 @@ class _Sightings:
         self._lines: list[tuple[str, dict[str, object]]] = []
         self.events: list[Event] = []
         self.seen = 0
-        self.vanished: list[Shard] = []
+        self.vanished: list[OpenShard] = []
 
-    def add(self, shard: Shard, batch: Batch) -> None:
+    def add(self, shard: OpenShard, batch: Batch) -> None:
         """Turn one look into an event."""
         now = self._services.clock.now()
         self.seen += 1
@@ -262,7 +269,7 @@ class _Sightings:
         elif batch.counts != shard.counts:
             self._tell("batch.progress", shard, **counts)
 
-    def wait(self, shard: Shard, reason: ReasonCode, text: str, seconds: float) -> None:
+    def wait(self, shard: Shard | OpenShard, reason: ReasonCode, text: str, seconds: float) -> None:
         """Note that a batch could not be looked at."""
         due_at = self._services.clock.now() + seconds
         self.events.append(ShardWaits(shard=shard.id, reason=reason, text=text, due_at=due_at))
@@ -274,7 +281,7 @@ class _Sightings:
         for event, facts in self._lines:
             _LOUDNESS.get(event, log.info)(event, **facts)
 
-    def _tell(self, event: str, shard: Shard, **facts: object) -> None:
+    def _tell(self, event: str, shard: Shard | OpenShard, **facts: object) -> None:
         self._lines.append(
             (event, {"job": shard.job, "shard": shard.id, "batch": shard.batch, **facts})
         )
@@ -289,7 +296,7 @@ class _Sightings:
         )
 
 
-def _is_over(batch: Batch, shard: Shard, now: float) -> bool:
+def _is_over(batch: Batch, shard: OpenShard, now: float) -> bool:
     """An end is believed at once with its files, and without them at a second look, when due.
 
     It may be said a moment before the files are named, and what they answer would be bought again.
@@ -306,7 +313,7 @@ def _lacks_files(batch: Batch) -> bool:
     return not has_any or (batch.counts.completed > 0 and not batch.output_file_id)
 
 
-def _ended(shard: Shard, batch: Batch, now: float) -> BatchEnded:
+def _ended(shard: OpenShard, batch: Batch, now: float) -> BatchEnded:
     return BatchEnded(
         shard=shard.id,
         status=batch.status,

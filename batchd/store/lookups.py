@@ -12,7 +12,7 @@ import msgspec
 from batchd.core.admission import Created, Load
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState, Pause, ShardState
-from batchd.core.subjects import Job, Shard
+from batchd.core.subjects import Job, OpenShard, Shard
 from batchd.store import sql, values
 from batchd.store.database import Database
 
@@ -164,6 +164,14 @@ class Lookups:
     async def shards_in(self, state: ShardState) -> Sequence[Shard]:
         """Return all shards of a state."""
         return await self._all("shards_in", values.shard, state=str(state))
+
+    async def open_shards(self) -> Sequence[OpenShard]:
+        """Return all shards with a batch at the provider, as far as a sweep needs to know them."""
+
+        def work(connection: sqlite3.Connection) -> list[OpenShard]:
+            return values.open_shards(connection.execute(sql.query("open_shards")))
+
+        return await self._database.read(work)
 
     async def shards_called_off(self, *, most: int = _MOST) -> Sequence[Shard]:
         """Return planned shards of jobs that were cancelled."""

@@ -461,6 +461,12 @@ SELECT (SELECT min(due_at) FROM shards WHERE state = 'submitting' AND due_at > :
 SELECT count(*) AS number, min(submit_started_at) AS oldest FROM shards
  WHERE submit_started_at > :since;
 
+-- name: open_shards
+-- What a sweep is about; no more of each than it needs (core/subjects.py, OpenShard).
+SELECT id, job, batch, status, counts, due_at, opened_at, file_id, expires_at, cancel_asked_at,
+       status_at
+  FROM shards WHERE state = 'open' ORDER BY opened_at, id;
+
 -- name: shards_in
 -- All shards of a state.
 SELECT * FROM shards WHERE state = :state ORDER BY opened_at, id;

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from enum import StrEnum
 from typing import Any
@@ -14,7 +15,7 @@ from batchd.core.model import BatchError, BatchStatus, CancelWhy, Counts, JobSta
 from batchd.core.names import shown
 from batchd.core.rows import RowSet
 from batchd.core.sharding import ShardPlan
-from batchd.core.subjects import Job, Shard
+from batchd.core.subjects import Job, OpenShard, Shard
 from batchd.core.usage import ModelUsage
 
 # Made once: rows are read by the thousand.
@@ -22,6 +23,8 @@ _NAMES = {kind: frozenset(field.name for field in fields(kind)) for kind in (Job
 _COUNTS = msgspec.json.Decoder(Counts)
 _ERRORS = msgspec.json.Decoder(tuple[BatchError, ...])
 _USAGE = msgspec.json.Decoder(dict[str, ModelUsage])
+_NONE: Mapping[str, Any] = {}
+_NO_ROWS = RowSet()
 
 
 def columns(value: Any) -> dict[str, Any]:
@@ -55,12 +58,29 @@ def shard(row: sqlite3.Row) -> Shard:
     values["state"] = ShardState(row["state"])
     values["status"] = BatchStatus(row["status"]) if row["status"] else None
     values["counts"] = _COUNTS.decode(row["counts"])
-    values["errors"] = _ERRORS.decode(row["errors"])
-    values["usage"] = _USAGE.decode(row["usage"])
-    values["oddities"] = msgspec.json.decode(row["oddities"])
+    # Most have none of these, and there may be ten thousand in memory: they share one nothing.
+    values["errors"] = _ERRORS.decode(row["errors"]) if row["errors"] != "[]" else ()
+    values["usage"] = _USAGE.decode(row["usage"]) if row["usage"] != "{}" else _NONE
+    values["oddities"] = msgspec.json.decode(row["oddities"]) if row["oddities"] != "{}" else _NONE
     for name in ("rows", "again", "uncounted"):
-        values[name] = RowSet.decode(row[name]) if row[name] is not None else RowSet()
+        values[name] = RowSet.decode(row[name]) if row[name] is not None else _NO_ROWS
+    for name in ("job", "endpoint", "model"):
+        values[name] = sys.intern(row[name])
     return Shard(**values)
+
+
+def open_shards(rows: Iterable[sqlite3.Row]) -> list[OpenShard]:
+    """Turn such rows into values that share what is the same: most jobs have many of them."""
+    jobs, counts = dict[str, str](), dict[str, Counts]()
+    return [_open_shard(row, jobs, counts) for row in rows]
+
+
+def _open_shard(row: sqlite3.Row, jobs: dict[str, str], counts: dict[str, Counts]) -> OpenShard:
+    id_, job, batch, status, said, *times = row
+    if said not in counts:
+        counts[said] = _COUNTS.decode(said)
+    known = BatchStatus(status) if status else None
+    return OpenShard(id_, jobs.setdefault(job, job), batch, known, counts[said], *times)
 
 
 def _picked(row: sqlite3.Row, kind: type[Job | Shard]) -> dict[str, Any]:

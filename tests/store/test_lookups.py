@@ -112,6 +112,20 @@ async def test_the_longest_due_is_looked_at_first(tmp_path: Path):
         assert {shard.id for shard in await ledger.shards_in(ShardState.OPEN)} == {one, two, three}
 
 
+async def test_a_sweep_is_told_of_every_open_shard_what_it_needs(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        ids = await a_planned_job(ledger, plan(1), plan(2), plan(3), plan(4))
+        await ledger.record(*to_open(ids[1]), *to_open(ids[0]), *to_ended(ids[2]), at=20.0)
+        found = await ledger.open_shards()
+        assert [one.id for one in found] == ids[:2]
+        for one in found:
+            whole = await ledger.shard(one.id)
+            for name in one.__struct_fields__:
+                assert getattr(one, name) == getattr(whole, name), name
+        assert found[0].job is found[1].job
+        assert found[0].counts is found[1].counts
+
+
 async def test_a_glance_tells_what_is_open_and_what_waits(tmp_path: Path):
     async with open_ledger(tmp_path) as ledger:
         assert await ledger.glance() == Glance(open=0, oldest=None, next_look=None, waiting=0)

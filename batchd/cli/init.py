@@ -52,7 +52,7 @@ class Step:
     "--acl",
     "user",
     metavar="USER",
-    help="Let this user, whom the daemon runs as, read every file that is dropped (a default ACL).",
+    help="Let this user, whom the daemon runs as, read files whatever the umask of who makes them (a default ACL).",
 )
 def init(folder: Path, dry_run: bool, user: str | None) -> int:
     """Make a root: folders, a README in each, a configuration and tasks to begin with.
@@ -156,7 +156,11 @@ def _hints(folders: Folders) -> Iterator[str]:
 
 
 def _allow(user: str, folders: Folders, *, dry_run: bool) -> bool:
-    """A file that was moved in keeps its mode, often 0600: an ACL of the folder reads it still."""
+    """Where a folder has a default ACL, the umask of whoever makes a file in it does not count.
+
+    Of use for programs with a umask of 077, and for them only: a file that is made 0600 on purpose
+    (`cp` of such a one) keeps a mask of nothing, and one that was moved in has no ACL at all.
+    """
     command = ["setfacl", "-m", f"u:{user}:rwx,d:u:{user}:rwX", str(folders.inbox)]
     if dry_run:
         click.echo(f"would run   {join(command)}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import json
+import secrets
 import signal
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ Any OpenAI client can use it:
 What it received:    curl {url}/sandbox/ledger
 What is to go wrong: curl -X PUT {url}/sandbox/faults -d '{{"listing_lag_seconds": 5}}'
 Ctrl-C ends it."""
+
+
+_WHSEC = "whsec_"  #: what follows is base64 (Standard Webhooks)
 
 
 class _WithFaults(click.Command):
@@ -62,6 +68,19 @@ def _pair(given: str) -> tuple[str, Any]:
         return name, value
 
 
+def _secret(_ctx: click.Context, _param: click.Parameter, given: str | None) -> str:
+    """A new one where none is given: 32 bytes, as Standard Webhooks recommends at the most."""
+    if given is None:
+        return _WHSEC + base64.b64encode(secrets.token_bytes(32)).decode()
+    try:
+        base64.b64decode(
+            given.removeprefix(_WHSEC) if given.startswith(_WHSEC) else "", validate=True
+        )
+    except binascii.Error:
+        raise click.BadParameter("it begins with whsec_, and what follows is no base64") from None
+    return given
+
+
 @click.command(name="sandbox", cls=_WithFaults)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=DEFAULT_PORT, show_default=True, help="0 takes any free port.")
@@ -103,6 +122,17 @@ def _pair(given: str) -> tuple[str, Any]:
     help="Keep the files here instead of in a temporary folder.",
 )
 @click.option(
+    "--webhook",
+    metavar="URL",
+    help="Ring there when a batch is over, as the API's webhooks do.",
+)
+@click.option(
+    "--webhook-secret",
+    metavar="TEXT",
+    callback=_secret,
+    help="Sign the rings with it (whsec_ and base64, or plain); without it, one is made and shown.",
+)
+@click.option(
     "--fault",
     "faults",
     multiple=True,
@@ -128,7 +158,7 @@ async def _serve(options: Options) -> None:
     try:
         async with running_sandbox(options) as running:
             click.echo(f"sandbox listening on {running.base_url}")  # tests wait for this line
-            click.echo(_hints(running.url, running.base_url, options.api_key), err=True)
+            click.echo(_hints(running.url, running.base_url, options), err=True)
             await stop.wait()
     except OSError as error:
         raise click.ClickException(
@@ -136,5 +166,9 @@ async def _serve(options: Options) -> None:
         ) from None
 
 
-def _hints(url: str, base_url: str, key: str | None) -> str:
-    return _HINTS.format(url=url, base_url=base_url, key=key or "sk-sandbox  # any key will do")
+def _hints(url: str, base_url: str, options: Options) -> str:
+    key = options.api_key or "sk-sandbox  # any key will do"
+    hints = _HINTS.format(url=url, base_url=base_url, key=key)
+    if options.webhook is None:
+        return hints
+    return f"{hints}\nIt rings {options.webhook}, signed with {options.webhook_secret}"

@@ -46,6 +46,8 @@ async def live(batch: Batch, world: World) -> None:
             world.shelf.delete(batch.input_file_id)
         if batch.production:
             batch.production.close()
+        if batch.is_over:
+            world.bell.ring(batch)
 
 
 async def _live(batch: Batch, world: World, lines: Lines) -> None:

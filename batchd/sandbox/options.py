@@ -36,6 +36,8 @@ class Options:
     expiry_speed: float = 1.0  #: files expire so many times sooner than they were told to
     seed: str = ""  #: changes the order of the outputs and nothing else
     folder: Path | None = None  #: where the files lie; None is a temporary one, removed at the end
+    webhook: str | None = None  #: where to ring when a batch is over; None rings nowhere
+    webhook_secret: str = ""  #: what the rings are signed with; whsec_ and base64, or plain text
     faults: Mapping[str, object] = field(default_factory=dict)  #: see batchd.sandbox.faults
 
     def __post_init__(self) -> None:

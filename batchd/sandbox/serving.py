@@ -98,6 +98,7 @@ async def running_sandbox(options: Options | None = None) -> AsyncIterator[Sandb
             world.closing.set()
             await serving
             await _end_lives(world)
+            await world.bell.end()
 
 
 def _config(world: World) -> uvicorn.Config:

@@ -72,13 +72,17 @@ def page_of(
     }
 
 
+def new_id(prefix: str) -> str:
+    return f"{prefix}{secrets.token_hex(16)}"
+
+
 def new_request_id() -> str:
-    return f"req_{secrets.token_hex(16)}"
+    return new_id("req_")
 
 
 def new_batch_id() -> str:
     """`batch_` and 32 hex digits, as seen 2025-01."""
-    return f"batch_{secrets.token_hex(16)}"
+    return new_id("batch_")
 
 
 def new_file_id() -> str:

@@ -16,6 +16,7 @@ from batchd.sandbox.files import Shelf
 from batchd.sandbox.options import Options
 from batchd.sandbox.request_faults import RequestFaults
 from batchd.sandbox.turns import Turns
+from batchd.sandbox.webhooks import Bell
 
 
 class World:
@@ -28,6 +29,7 @@ class World:
         self.shelf = Shelf(folder, speed=options.expiry_speed)
         self.book = Book()
         self.turns = Turns()
+        self.bell = Bell(options)
         self.faults = changed(Faults(), dict(options.faults))
         self.request_faults = RequestFaults(self.faults.request_faults)
         self.answer_faults = AnswerFaults(self.faults.answer_faults)

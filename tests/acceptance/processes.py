@@ -174,12 +174,14 @@ class Processes:
         batch_seconds: float = 0.5,
         port: int = 0,
         dialect: str = "openai",
+        webhook: tuple[str, str] | None = None,
         **faults: Any,
     ) -> Sandbox:
-        """Start a sandbox and wait until it listens."""
+        """Start a sandbox and wait until it listens. `webhook` is an address and a secret."""
+        rings = ("--webhook", webhook[0], "--webhook-secret", webhook[1]) if webhook else ()
         sandbox = Sandbox(
             *("sandbox", "--port", str(port), "--batch-seconds", str(batch_seconds)),
-            *("--dialect", dialect),
+            *("--dialect", dialect, *rings),
             *(f"--fault={name}={json.dumps(value)}" for name, value in faults.items()),
             output=self._output("sandbox"),
             cwd=self._folder,

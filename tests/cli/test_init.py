@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import stat
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,6 +76,63 @@ def test_where_an_acl_cannot_be_set_the_command_is_said_and_the_rest_is_done(she
     assert said.code == Exit.PARTLY
     assert "with it: setfacl -m u:somebody:rwx" in said.err
     assert Path("inbox/README.txt").is_file()
+
+
+@pytest.mark.skipif(shutil.which("setfacl") is None, reason="there is no setfacl here")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be several users")
+def test_an_acl_opens_what_a_narrow_umask_would_close_and_nothing_else(shell):
+    """With real files, and the kernel's own judgement of who may read them."""
+    daemon, person = 61_001, 61_002
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others
+        root = Path(folder)
+        root.chmod(0o755)
+        said = shell("init", str(root), "--acl", str(daemon))
+        if "Operation not supported" in said.err:
+            pytest.skip("this file system has no ACLs")
+        inbox = root / "inbox"
+        inbox.chmod(0o2777)  # whoever drops may be anybody here
+        shell("init", str(root), "--acl", str(daemon))  # chmod narrowed its mask
+        (root / "elsewhere").mkdir()
+        (root / "elsewhere").chmod(0o777)
+        assert as_user(person, lambda: made(inbox / "made.jsonl", 0o666)) == 0
+        assert as_user(person, lambda: made(inbox / "closed.jsonl", 0o600)) == 0
+        assert as_user(person, lambda: moved(root / "elsewhere", inbox / "moved.jsonl")) == 0
+        read = {
+            name: as_user(daemon, (inbox / f"{name}.jsonl").read_text)
+            for name in ("made", "closed", "moved")
+        }
+
+    assert said.code == Exit.OK
+    assert "made   a default ACL" in said.out
+    assert read == {"made": 0, "closed": 1, "moved": 1}
+
+
+def made(path: Path, mode: int) -> None:
+    """As a program with a narrow umask makes a file."""
+    os.umask(0o077)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, mode))
+
+
+def moved(folder: Path, path: Path) -> None:
+    """From a folder without an ACL, on the same file system."""
+    made(folder / "file", 0o666)
+    (folder / "file").rename(path)
+
+
+def as_user(uid: int, done: Callable[[], object]) -> int:
+    """Do it in a child that is another user; 0 where it could, 1 where it may not."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            done()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_a_folder_without_the_groups_bit_is_named_with_its_command(shell):

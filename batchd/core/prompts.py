@@ -20,7 +20,7 @@ from batchd.core.problems import Problem
 from batchd.core.records import Record
 from batchd.core.schemas import grouped
 from batchd.core.tasks import CHAT, EMBEDDINGS, MODERATIONS, RESPONSES, Task, merged
-from batchd.core.templates import BadRecord, Fields, Text, as_json, listed, nearest
+from batchd.core.templates import BadRecord, Fields, Text, listed, nearest
 
 #: What the last text of a request for several records ends with; the ids follow as a JSON array.
 ASKS_FOR_ALL = '\n\nAnswer with one entry per record, under the record\'s id, in "records".\nids: '
@@ -122,29 +122,11 @@ class Renderer:
         return found
 
 
-def id_of(record: Record, column: str | None) -> str:
-    """Return what identifies a record: what stands in the task's `[input] id`, or its row's number.
-
-    Whether it is unlike every other one is for whoever sees all of them. Raises `BadRecord`.
-    """
-    if column is None:
-        return str(record.row)
-    if column not in record.fields:
-        raise BadRecord(_no_column(record, column, "[input] id"))
-    value = record.fields[column]
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a workbook has no other numbers
-    text = value if isinstance(value, str) else "" if value is None else as_json(value)
-    if not text.strip():
-        raise BadRecord(_no_id(record.row, column))
-    return text
-
-
 def addresses(record: Record, columns: Iterable[str]) -> Iterable[str]:
     """Yield the addresses of a record's images. An empty one is none; a list may hold several."""
     for column in columns:
         if column not in record.fields:
-            raise BadRecord(_no_column(record, column, "[images] columns"))
+            raise BadRecord(_no_column(record, column))
         value = record.fields[column]
         for address in value if isinstance(value, list) else (value,):
             if address in (None, ""):
@@ -264,21 +246,11 @@ def _whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _no_id(row: int, column: str) -> Problem:
-    return Problem(
-        "missing_id",
-        f'the id is empty: column "{column}"',
-        "Fill it in, or take [input] id out of the task: then the row's number is the id.",
-        row=row,
-        param=column,
-    )
-
-
-def _no_column(record: Record, column: str, key: str) -> Problem:
+def _no_column(record: Record, column: str) -> Problem:
     columns = tuple(record.fields)
     return Problem(
         "unknown_column",
-        f'{key}: there is no column "{column}"; there is {listed(columns, meant=column)}',
+        f'[images] columns: there is no column "{column}"; there is {listed(columns, meant=column)}',
         column_remedy(column, columns),
         row=record.row,
         param=column,

@@ -5,7 +5,7 @@ import pytest
 
 from batchd.core import limits
 from batchd.core.problems import Problem
-from batchd.core.prompts import Renderer, addresses, id_of
+from batchd.core.prompts import Renderer, addresses
 from batchd.core.records import Record
 from batchd.core.rules import broken_rule, read_line
 from batchd.core.tasks import EMBEDDINGS, MODERATIONS, RESPONSES, Images, Task, TaskOutput
@@ -202,36 +202,6 @@ def test_images_are_moderated_with_their_text():
 )
 def test_what_is_no_image_is_said_before_it_is_sent(fields, code, said):
     problem = problem_of(a_task(images=Images(columns=("p",))), {"text": "x", **fields})
-    assert (problem.row, problem.code) == (7, code)
-    assert said in problem.message
-    assert problem.remedy
-
-
-@pytest.mark.parametrize(
-    ("value", "id_"),
-    [("A-1", "A-1"), (" a ", " a "), (17, "17"), (17.0, "17"), (1.5, "1.5"), (True, "true")],
-)
-def test_a_record_is_identified_by_its_column(value, id_):
-    assert id_of(Record(7, {"tx": value}), "tx") == id_
-
-
-def test_a_record_without_an_id_column_is_identified_by_its_row():
-    assert id_of(Record(7, {"id": "x"}), None) == "7"
-
-
-@pytest.mark.parametrize(
-    ("fields", "code", "said"),
-    [
-        ({"tx": ""}, "missing_id", "id is empty"),
-        ({"tx": " "}, "missing_id", "id is empty"),
-        ({"tx": None}, "missing_id", "id is empty"),
-        ({"TX": "1"}, "unknown_column", '[input] id: there is no column "tx"; there is TX'),
-    ],
-)
-def test_a_record_that_has_no_id_says_so(fields, code, said):
-    with pytest.raises(BadRecord) as caught:
-        id_of(Record(7, fields), "tx")
-    problem = caught.value.problem
     assert (problem.row, problem.code) == (7, code)
     assert said in problem.message
     assert problem.remedy

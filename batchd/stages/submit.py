@@ -94,11 +94,12 @@ async def _admitted(services: Services, now: float) -> list[Shard]:
         return []
     # A handful is enough nearly always; only where it finds no room may others behind it.
     for most in (crew.reach, _MANY_PLANNED):
-        queue = await services.ledger.shards_to_submit(now=now, most=most, first=crew.busy)
+        busy = frozenset(crew.busy)
+        queue = await services.ledger.shards_to_submit(now=now, most=most, first=busy)
         if not queue:
             return []
         allowed = await room.limits(services)
-        admission = await _admission(queue, allowed, services, now)
+        admission = await _admission(queue, busy, allowed, services, now)
         if len(admission.admitted) >= crew.room or len(queue) < most:
             break
     for shard in admission.too_large:
@@ -107,18 +108,18 @@ async def _admitted(services: Services, now: float) -> list[Shard]:
 
 
 async def _admission(
-    queue: Sequence[Shard], allowed: Limits, services: Services, now: float
+    queue: Sequence[Shard], busy: frozenset[str], allowed: Limits, services: Services, now: float
 ) -> Admission:
     ledger, crew = services.ledger, services.crews[NAME]
     # On their way, though the ledger doesn't say so before the upload has ended. Counted before
     # what is at the provider: one that gets there in between counts twice, not never.
-    busy = Load.of(shard for shard in queue if crew.is_busy(shard.id))
+    sent = Load.of(shard for shard in queue if shard.id in busy)
     load = await ledger.live_at_provider()
     created = await ledger.created_since(now - HOUR)
     return admit(
-        [shard for shard in queue if crew.is_free(shard.id)],
-        load=load + busy,
-        created=replace(created, number=created.number + busy.batches),
+        [shard for shard in queue if shard.id not in busy and crew.is_free(shard.id)],
+        load=load + sent,
+        created=replace(created, number=created.number + sent.batches),
         limits=allowed,
         resting=Resting(is_paused=Pause.SUBMISSION in await ledger.pauses()),
         now=now,

@@ -141,7 +141,7 @@ class Lookups:
     ) -> Sequence[Shard]:
         """Return planned shards that are due, one of each job and model before a second of any.
 
-        `first`: these are in any case among them, and before all others.
+        `first`: these are in any case among them, due or not, and before all others.
         """
         asked = {"now": now, "most": most, "first": _as_json(first)}
         return await self._all("shards_to_submit", values.shard, **asked)

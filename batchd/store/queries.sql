@@ -417,7 +417,8 @@ SELECT * FROM shards WHERE state = :state AND due_at <= :now ORDER BY due_at, id
 -- Planned shards that are due, in turn: one of each job and model before a second of any (see
 -- core/admission.py, in_turn). One that the provider had no room for keeps its place in line. Those
 -- of jobs that are held or cancelled are not sent. `first` (a JSON array) are on their way already,
--- and have to be counted. (Whole rows come last: sorting ten thousand of
+-- and have to be counted, due or not: an upload that has just ended is due a moment later than the
+-- time of the look. (Whole rows come last: sorting ten thousand of
 -- them took three times as long.)
 WITH planned AS (
     SELECT id, job, model, number, due_at <= :now OR reason = 'no-room' AS is_due FROM shards
@@ -432,7 +433,8 @@ WITH planned AS (
                  AND there.state IN ('submitting', 'open')) AS turn
       FROM planned
 )
-SELECT shards.* FROM turns JOIN shards USING (id) WHERE is_due
+SELECT shards.* FROM turns JOIN shards USING (id)
+ WHERE is_due OR id IN (SELECT value FROM json_each(:first))
  ORDER BY id NOT IN (SELECT value FROM json_each(:first)), turn, turns.job, turns.number
  LIMIT :most;
 

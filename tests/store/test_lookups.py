@@ -158,6 +158,18 @@ async def test_those_on_their_way_are_among_a_handful_however_late_their_turn(tm
         assert [shard.id for shard in some] == [f"{JOB}-5", f"{JOB}-7", f"{JOB}-1"]
 
 
+async def test_one_whose_upload_has_just_ended_is_counted_though_it_is_due_a_moment_later(
+    tmp_path: Path,
+):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger, plan(1), plan(2))
+        on_its_way = f"{JOB}-2"
+        uploaded = e.FileUploaded(shard=on_its_way, file_id="file-1", size=9, due_at=10.5)
+        await ledger.record(uploaded, at=10.5)
+        found = await ledger.shards_to_submit(now=10.0, first=[on_its_way])
+        assert [shard.id for shard in found] == [on_its_way, f"{JOB}-1"]
+
+
 async def test_the_next_submission_is_a_doubt_or_what_was_put_off(tmp_path: Path):
     async with open_ledger(tmp_path) as ledger:
         assert await ledger.next_submission(now=0.0) == (None, False)

@@ -193,7 +193,7 @@ class _Reading:
         output = content.get("output", {})
         if not isinstance(output.get("schema"), str):
             return content
-        file = self.schema_file = self._file.parent / Path(output["schema"]).expanduser()
+        file = self.schema_file = self._file.parent / output["schema"].replace("\0", "\\0")
         self.schema_signature = _signature(file)
         try:
             self._schema_text = _text_of(file)

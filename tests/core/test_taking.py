@@ -289,6 +289,12 @@ def test_moderations_are_taken_apart_likewise(rows):
     assert [msgspec.json.decode(answer.output) for _, answer in taken.answers] == results
 
 
+@pytest.mark.parametrize("output", [None, "sorry", Raw(b"{}")])
+def test_what_is_no_list_of_moderations_is_nobodys(output):
+    task = a_task(endpoint=MODERATIONS)
+    assert only(take(task, said(output), 7)).code == "missing_record"
+
+
 def test_an_answer_of_responses_is_checked_like_any_other():
     task = a_task(endpoint=RESPONSES, output=TaskOutput(schema=SCHEMA))
     assert only(take(task, said(GOOD), 7)).code is None

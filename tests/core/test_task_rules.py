@@ -80,6 +80,7 @@ FAULTY: list[tuple[dict[str, Any], str, str, str]] = [
     ({"prompt": "a\n{{ b"}, "prompt", "prompt, line 2", "Close every"),
     ({"prompt": "{{ a | nosuch }}"}, "prompt", "nosuch", "shorten(chars)"),
     ({"prompt": "{{ Job Title }}"}, "prompt", "line 1", 'record["Job Title"]'),
+    ({"prompt": "{% include 'x' %}"}, "prompt", "no other templates", "by itself"),
     ({"system": "{% if a %}"}, "system", "system, line 1", "{% if %}"),
     ({"records_per_request": 3}, "prompt", "sees a list", "for record in records"),
     (

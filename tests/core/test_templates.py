@@ -48,6 +48,7 @@ def problem_of(source, fields=None):
         ("{% for tag in tags %}\n* {{ tag }}\n{% endfor %}", "* a\n* ü\n"),
         ("{{ address.get('zip', 'none') }}", "none"),
         ("{{ html }}", "<b>&amp;</b>"),
+        ("{{ tags[1] }} {{ title[0] }}", "ü C"),
         ("one\n", "one"),
     ],
 )
@@ -69,6 +70,10 @@ def test_what_a_template_may_say(source, text):
 @pytest.mark.parametrize("field", ["{{ 7 * 7 }}", "{% for x in y %}", "{# hidden #}", "{{"])
 def test_a_template_in_a_field_is_only_text(field):
     assert render("{{ a }}", {"a": field}) == field
+
+
+def test_a_record_is_written_as_json():
+    assert render("{{ record }} {{ record ~ '!' }}", {"a": None}) == '{"a": null} {"a": null}!'
 
 
 def test_all_columns_of_a_record_can_be_listed():

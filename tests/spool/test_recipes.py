@@ -253,6 +253,23 @@ def test_a_schema_that_is_not_there_is_said_where_it_is_named(tasks):
     assert "s.json is not there" in mistake.message
 
 
+@pytest.mark.parametrize("path", ["", "~nobody/s.json", "a\\u0000b", "/", "x" * 300])
+def test_a_path_that_leads_nowhere_is_a_mistake(tasks, path):
+    write(tasks, f'{GOOD}[output]\nschema = "{path}"\n')
+    assert mistakes_in(tasks)
+
+
+def test_a_schema_file_that_cannot_be_read_is_the_mistakes_place(tasks):
+    (tasks / "s.json").mkdir()
+    mistake = schema_mistake(tasks)
+    assert (mistake.file.name, mistake.line) == ("s.json", None)
+
+
+def test_a_link_to_itself_is_a_mistake(tasks):
+    (tasks / "t.toml").symlink_to(tasks / "t.toml")
+    assert "cannot be read" in only_mistake(tasks).message
+
+
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [

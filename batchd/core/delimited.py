@@ -39,7 +39,7 @@ def options(delimiter: str, quote: str, escape: str) -> dict[str, Any]:
 
 def with_columns(layout: Layout, lines: Iterable[str]) -> Layout:
     """Return the layout with the columns that the header names. Raises `BadTable`."""
-    header = next((row for _, row in _rows(lines, layout) if not _is_blank(row)), None)
+    header = next((row for _, row, _ in _rows(lines, layout) if not _is_blank(row)), None)
     if header is None:
         raise empty_table()
     return msgspec.structs.replace(layout, header=tuple(header), columns=column_names(header))
@@ -62,19 +62,19 @@ def records_of(lines: Iterable[str], layout: Layout) -> Iterator[Record]:
     """Read the records below the header, in order. Raises `BadTable` at the first misfit."""
     columns, width = layout.columns, len(layout.columns)
     rows = _rows(lines, layout)
-    next((row for _, row in rows if not _is_blank(row)), None)  # the header
+    next((row for _, row, _ in rows if not _is_blank(row)), None)  # the header
     number = 0
-    for line, values in rows:
+    for line, values, text in rows:
         if len(values) != width:
             if _is_blank(values):
                 continue
             raise _misfit(number + 1, line, values, layout)
         number += 1
-        yield Record(number, dict(zip(columns, values, strict=True)), line, values)
+        yield Record(number, dict(zip(columns, values, strict=True)), line, text)
 
 
-def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row, blank ones too, with the line that it begins on.
+def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str], str]]:
+    """Yield each row, blank ones too, between the line that it begins on and its text.
 
     The csv module takes the end of a file for the end of a quoted field. A line of ours behind the
     last one tells: it must come back as a row of its own.
@@ -83,8 +83,10 @@ def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str]
     before = 1 if layout.preamble else 0
     if layout.preamble:
         next(source, None)
+    seen = list[str]()
     reader = csv.reader(
-        chain(source, (_END,)), **options(layout.delimiter, layout.quote, layout.escape)
+        _remembered(chain(source, (_END,)), seen),
+        **options(layout.delimiter, layout.quote, layout.escape),
     )
     number, line = 0, before + 1
     try:
@@ -93,11 +95,19 @@ def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str]
                 if row != [_END]:
                     raise _never_closed(number, line, layout.quote)
                 return
-            yield line, row
+            yield line, row, seen[0] if len(seen) == 1 else "".join(seen)
+            seen.clear()
             number += not _is_blank(row)
             line = before + reader.line_num + 1
     except csv.Error as error:
         raise _unreadable(number, line, str(error)) from error
+
+
+def _remembered(lines: Iterable[str], seen: list[str]) -> Iterator[str]:
+    """Pass lines on, one at a time as the csv module asks for them, and keep those of one row."""
+    for line in lines:
+        seen.append(line)
+        yield line
 
 
 def _is_blank(row: Sequence[str]) -> bool:
@@ -105,22 +115,52 @@ def _is_blank(row: Sequence[str]) -> bool:
 
 
 class Rows:
-    """Writes records as the table they came from, with columns added at its end."""
+    """Writes records as the table they came from, with columns added at its end.
+
+    The sender's part of a row is their own text, quotes and all. Only where quotes were letters
+    like others it is written anew: an answer of two lines needs quotes that mean something.
+    """
 
     def __init__(self, file: TextIO, layout: Layout, added: Sequence[str]) -> None:
+        self._file = file
+        self._line_end = layout.line_end
+        self._lead = len('""') if layout.quotes_all else 0  #: of an empty field before the others
         self._added = tuple(added)
-        #: An answer may hold what only quotes keep together; where there were none, there are now.
-        quote = layout.quote or ('"' if added else "")
+        self._is_anew = bool(added) and not layout.quote
+        quote = '"' if self._is_anew else layout.quote
         known = options(layout.delimiter, quote, layout.escape)
         if layout.quotes_all:
             known["quoting"] = csv.QUOTE_ALL
-        self._writer = csv.writer(file, **known, lineterminator=layout.line_end)
-        file.write(layout.preamble)
-        self._writer.writerow([*layout.header, *added])
+        self._text_of = csv.writer(_Echo(), **known, lineterminator=layout.line_end).writerow
+        file.write(layout.preamble + self._row([*layout.header, *added]))
 
     def write(self, record: Record, values: Mapping[str, Any]) -> None:
         """Write one record. A column without a value stays empty."""
-        self._writer.writerow([*record.raw, *(cell(values.get(name)) for name in self._added)])
+        cells = [cell(values.get(name)) for name in self._added]
+        if self._is_anew:
+            text = self._row([*record.fields.values(), *cells])
+        elif cells:
+            text = _without_end(record.raw) + self._row(["", *cells])[self._lead :]
+        else:
+            text = _without_end(record.raw) + self._line_end
+        self._file.write(text)
+
+    def _row(self, fields: Sequence[str]) -> str:
+        text: Any = self._text_of(fields)
+        return text  # type: ignore[no-any-return]
+
+
+class _Echo:
+    """Hands back what a writer of the csv module would have written."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _without_end(text: str) -> str:
+    if text.endswith("\n"):
+        return text[:-2] if text.endswith("\r\n") else text[:-1]
+    return text.removesuffix("\r")
 
 
 def cell(value: Any) -> str:

@@ -20,6 +20,7 @@ from batchd.core.records import BadTable, Record
 #: never closes, and would have the whole file in memory.
 MAX_OBJECT = 1 << 26
 
+_PIECE = 1 << 20
 _BLANKS = b" \t\r\n"
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 #: Everything up to the next bracket that is not within a string, or up to a string without end.
@@ -179,8 +180,10 @@ class _Array:
         return raw
 
     def _more(self) -> bool:
-        piece = self._read(1 << 20)
-        self._data, self._at = self._data[self._at :] + piece, 0
+        rest = self._data[self._at :]
+        # As much again as waits for its end: a long text is looked through from its beginning.
+        piece = self._read(max(_PIECE, len(rest)))
+        self._data, self._at = rest + piece, 0
         return bool(piece)
 
     def _no_object(self, found: bytes) -> BadTable:

@@ -173,6 +173,17 @@ def test_added_columns_come_last_in_the_same_dialect():
     assert text == 'id;text;answer;batchd_error\n7;a;"b; ""c""\nd";\n'
 
 
+def test_the_senders_quotes_stay_where_they_are():
+    """R quotes texts and no numbers; the csv module knows no such way that keeps the numbers."""
+    text = written('"id","text"\n007,"a"\n8,"b\nc"', ["answer"], {"answer": "d"})
+    assert text == 'id,text,answer\n007,"a",d\n8,"b\nc",d\n'
+
+
+def test_added_fields_are_quoted_where_every_field_is():
+    text = written('"id"\r\n"7"\r\n', ["a", "b"], {"a": "x"}, quotes_all=True, line_end="\r\n")
+    assert text == '"id","a","b"\r\n"7","x",""\r\n'
+
+
 def test_answers_are_quoted_where_no_field_was():
     """In a table without quotes nothing else keeps an answer of two lines together."""
     text = written('id,text\n7,"a" b\n', ["answer"], {"answer": "c,\nd"}, quote="")

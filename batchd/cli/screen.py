@@ -85,8 +85,10 @@ def _inbox(found: Status) -> str:
     inbox = found.inbox
     if inbox.trouble:
         return f"cannot be listed: {inbox.trouble}"
-    counted = (("waiting", inbox.waiting), ("ignored", inbox.ignored))
-    return "; ".join(f"{_total(codes)} {word}{_in_brackets(codes)}" for word, codes in counted)
+    where = ", ".join(f"{count:,} in {task}/" for task, count in inbox.tasks.items())
+    waiting = f"{_total(inbox.waiting)} waiting{_in_brackets(inbox.waiting)}"
+    waiting += f", {where}" if where else ""
+    return f"{waiting}; {_total(inbox.ignored)} ignored{_in_brackets(inbox.ignored)}"
 
 
 def _jobs(found: Status) -> str:

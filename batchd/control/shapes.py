@@ -33,6 +33,7 @@ class InboxCounts(Shape, frozen=True):
     waiting: dict[str, int]
     ignored: dict[str, int]
     trouble: str | None  #: why it can't be listed
+    tasks: dict[str, int]  #: how many of those that wait lie in which task's folder
 
 
 class JobCounts(Shape, frozen=True):

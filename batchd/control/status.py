@@ -60,6 +60,7 @@ class Status:
     daemon: Presence
     inbox: Mapping[Standing, Mapping[ReasonCode, int]]
     inbox_trouble: str | None  #: why it can't be listed
+    inbox_tasks: Mapping[str, int]  #: how many files wait in which folder of the inbox
     jobs: Mapping[Standing, int]  #: those on their way
     ended: Mapping[str, int]  #: by outcome
     batches: Sequence[OpenBatch]  #: the oldest first
@@ -91,6 +92,7 @@ def status_of(
         daemon=daemon,
         inbox=_by_standing(reason for _, reason in found),
         inbox_trouble=trouble,
+        inbox_tasks=_by_folder(found),
         jobs=Counter(reason.standing for _, reason in reasons),
         ended=_ended(reader),
         batches=_batches(jobs, parts),
@@ -167,6 +169,12 @@ def _by_standing(reasons: Any) -> dict[Standing, dict[ReasonCode, int]]:
     for code, count in counts.most_common():
         found[Reason(code).standing][code] = count
     return found
+
+
+def _by_folder(found: Sequence[Named]) -> dict[str, int]:
+    """What waits below a folder; a name right in the inbox has no slash."""
+    waiting = [name for name, reason in found if reason.standing is Standing.WAITING]
+    return dict(Counter(name.partition("/")[0] for name in waiting if "/" in name).most_common())
 
 
 def _ended(reader: Reader) -> dict[str, int]:

@@ -11,7 +11,7 @@ from batchd.core.reasons import Standing
 from batchd.settings import Settings
 from batchd.spool.folders import Folders
 from tests.control.asking import ask, look_at, open_batches
-from tests.houses import drop, live, open_services, requests
+from tests.houses import drop, live, open_services, requests, write_task
 
 NOBODY = Presence(is_running=False)
 
@@ -47,6 +47,24 @@ async def test_every_file_and_every_job_is_counted_once(tmp_path):
     assert [batch.name for batch in status.batches] == ["first.jsonl", "second.jsonl"]
     waits = {(wait.code, wait.count) for wait in status.waits}
     assert waits == {("not-running", 1), ("at-the-provider", 2)}
+
+
+async def test_files_in_folders_are_counted_by_folder_too(tmp_path):
+    write_task(tmp_path, "sentiment")
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "new.jsonl", requests(1))
+        for name in ("sentiment/a.csv", "sentiment/b.csv", "sentiment/photo.png", "sentimnt/a.csv"):
+            (tmp_path / "inbox" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / "inbox" / name).touch()
+        found = look_at(tmp_path, now=services.clock.now(), daemon=NOBODY)
+
+    assert found.inbox == {
+        Standing.WAITING: {"not-running": 3, "task-missing": 1},
+        Standing.IGNORED: {"not-a-table": 1},
+    }
+    assert found.inbox_tasks == {"sentiment": 2, "sentimnt": 1}
+    told = status_as_dict(found, Folders(tmp_path), source="test")
+    assert told["inbox"]["tasks"] == found.inbox_tasks
 
 
 async def test_what_programs_read_is_json_and_says_its_schema(tmp_path):

@@ -79,6 +79,7 @@ class Services:
     collector: Collector = field(default_factory=Collector)
     intake: Intake = field(default_factory=Intake)
     listed: set[str] = field(default_factory=set)  #: job folders that the ledger has, as it said
+    broken_told: dict[str, str] = field(default_factory=dict)  #: tasks, and what is wrong with each
     stuck_told: dict[str, float] = field(default_factory=dict)  #: when, by batch
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
     next_times: dict[str, float] = field(default_factory=dict)  #: monotonic, of what is done rarely

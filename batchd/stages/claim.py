@@ -18,6 +18,7 @@ import structlog
 from batchd.core.events import JobClaimed
 from batchd.core.names import next_job_id, shown
 from batchd.core.reasons import ReasonCode
+from batchd.core.tasks import Task
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.bulletin import post_inbox
@@ -88,6 +89,7 @@ def _settled(services: Services, *, most: int = _AT_ONCE) -> tuple[Sequence[Foun
     """Return the files that are settled, and those that may be orders."""
     settling, orders = services.settling, list[Path]()
     _make_task_folders(services)
+    _tell_of_broken_tasks(services)
 
     def aside(folder: Path, name: str) -> None:
         if job_to_cancel(name):
@@ -115,6 +117,18 @@ def _make_task_folders(services: Services) -> None:
     except OSError as error:
         if services.is_time("inbox.folder_missing", every=_SAID_EVERY, first=0):
             log.warning("inbox.folder_missing", text=str(error))
+
+
+def _tell_of_broken_tasks(services: Services) -> None:
+    """Once, when a task breaks or is broken otherwise; its files wait from then on."""
+    found = {name: services.recipes.get(name) for name in services.recipes.names()}
+    broken = {name: str(task) for name, task in found.items() if not isinstance(task, Task | None)}
+    for name, text in broken.items():
+        if services.broken_told.get(name) != text:
+            log.warning("task.broken", task=name, text=text)
+    for name in services.broken_told.keys() - broken.keys():
+        log.info("task.mended", task=name)
+    services.broken_told = broken
 
 
 def _not_listed(folder: Path, error: OSError, *, services: Services) -> None:

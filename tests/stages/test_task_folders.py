@@ -101,6 +101,20 @@ async def test_files_of_a_broken_task_wait_and_go_on_when_it_is_mended(tmp_path)
         assert await claimed(services) == [("sentiment", b"a.csv")]
 
 
+async def test_a_mistake_in_a_task_is_said_once_and_so_is_its_end(tmp_path, capsys):
+    write_task(tmp_path, "sentiment", BROKEN)
+    async with open_services(tmp_path) as services:
+        await looks(services, 1.0, 1.0)
+        write_task(tmp_path, "sentiment", BROKEN.replace("prmpt", "promt"))
+        await looks(services, 1.0)
+        write_task(tmp_path, "sentiment")
+        await looks(services, 1.0)
+    said = [line for line in capsys.readouterr().out.splitlines() if " task." in line]
+
+    assert [line.split("task.")[1].split()[0] for line in said] == ["broken", "broken", "mended"]
+    assert "sentiment.toml, line 2" in said[0]
+
+
 async def test_a_task_that_comes_later_has_its_folder_and_its_files_taken(tmp_path):
     async with open_services(tmp_path) as services:
         put(tmp_path, "sentiment/a.csv")

@@ -204,7 +204,8 @@ def _misfit(row: int, line: int, values: Sequence[str], layout: Layout) -> BadTa
             "wrong_width",
             f"the row on line {line} has {fields}, and the header has {width}: {message}",
             remedy,
-            line=row,
+            line=line,
+            row=row,
             excerpt=printable(layout.delimiter.join(values)[: 2 * _SHOWN]),
         )
     )
@@ -216,7 +217,8 @@ def _never_closed(row: int, line: int, quote: str) -> BadTable:
             "quote_never_closed",
             f"a quote ({quote}) that opens in the row on line {line} never closes",
             "Close it, or copy the file again: its end may be missing.",
-            line=row or None,
+            line=line,
+            row=row or None,
         )
     )
 
@@ -227,7 +229,9 @@ def _unreadable(row: int, line: int, error: str) -> BadTable:
         remedy = "A quote that opens and never closes looks like this; close it."
     else:
         code, message, remedy = "bad_row", f"can't be read ({error})", "Mend this row."
-    return BadTable(Problem(code, f"the row on line {line} {message}", remedy, line=row or None))
+    return BadTable(
+        Problem(code, f"the row on line {line} {message}", remedy, line=line, row=row or None)
+    )
 
 
 def _named(delimiter: str) -> str:

@@ -199,6 +199,7 @@ class _Array:
             "the file ends in the middle of the array",
             "Copy it again: its end is missing, or a bracket that closes.",
             row=self._row or None,
+            line=self._line,
         )
 
     def _wrong(self, words: str, found: bytes) -> BadTable:
@@ -210,6 +211,7 @@ class _Array:
             f"{shown!r} on line {self._line} {words}",
             "A file of records is one array of objects: [{...}, {...}].",
             row=self._row or None,
+            line=self._line,
         )
 
 
@@ -222,6 +224,7 @@ def _object(raw: bytes, row: int, line: int) -> dict[str, Any]:
             f"the record on line {line} has a byte that is no letter in UTF-8",
             "Save the file as UTF-8, or have the task name its encoding: [input] encoding.",
             row=row,
+            line=line,
             raw=raw,
         ) from error
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -230,6 +233,7 @@ def _object(raw: bytes, row: int, line: int) -> dict[str, Any]:
             f"the record on line {line} is not JSON ({error})",
             "Mend this record.",
             row=row,
+            line=line,
             raw=raw,
         ) from error
     if not isinstance(fields, dict):
@@ -243,6 +247,7 @@ def _no_object(row: int, line: int, raw: bytes) -> BadTable:
         f"the record on line {line} is no object",
         'Write each record as an object with named members: {"text": "..."}.',
         row=row,
+        line=line,
         raw=raw,
     )
 
@@ -270,11 +275,18 @@ def _too_long(row: int, line: int) -> BadTable:
         f"the record on line {line} is longer than {MAX_OBJECT:,} bytes",
         "A bracket or a quote that never closes looks like this; close it.",
         row=row,
+        line=line,
     )
 
 
 def _problem(
-    code: str, message: str, remedy: str, *, row: int | None = None, raw: bytes = b""
+    code: str,
+    message: str,
+    remedy: str,
+    *,
+    row: int | None = None,
+    line: int | None = None,
+    raw: bytes = b"",
 ) -> BadTable:
     excerpt = printable(raw[:_EXCERPT].decode("utf-8", "backslashreplace"))
-    return BadTable(Problem(code, message, remedy, line=row, excerpt=excerpt))
+    return BadTable(Problem(code, message, remedy, line=line, row=row, excerpt=excerpt))

@@ -37,8 +37,8 @@ _UNICODE = ("utf-8", "utf-16", "utf-32")  #: how the encodings begin that can ho
 class BadTable(InputError):
     """A table that can't be read on; the sender must act.
 
-    `problem.line` is the row of the record, from 1 and without the header; None where the table as
-    a whole is meant. Where a row begins in the file, the message says.
+    `problem.row` is the record's number, from 1 and without the header, and `problem.line` where it
+    begins in the file; None where the table as a whole is meant.
     """
 
     def __init__(self, problem: Problem) -> None:

@@ -47,7 +47,8 @@ def _checked(text: str, row: int, line: int) -> str:
                 "record_too_long",
                 f"the text on line {line} is longer than {MAX_TEXT:,} characters",
                 "Cut it up; no model reads as much at once.",
-                line=row,
+                line=line,
+                row=row,
             )
         )
     return text

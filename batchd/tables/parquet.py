@@ -65,7 +65,7 @@ def _next(batches: Iterator[Any], row: int) -> Any:
                 "parquet_damaged",
                 f"nothing can be read behind row {row:,} ({_first(error)})",
                 "Write or copy it again.",
-                line=row + 1,
+                row=row + 1,
             )
         ) from error
 

@@ -151,7 +151,8 @@ def _undecodable(path: Path, layout: Layout, pause: Pause, most: int) -> BadTabl
             f"byte {bad.offset if bad else 0:,} of the file is no letter in"
             f" {layout.encoding}{where}",
             "Save the table as UTF-8, or have the task name its encoding: [input] encoding.",
-            line=found.row if found else None,
+            line=found.line if found else None,
+            row=found.row if found else None,
         )
     )
 

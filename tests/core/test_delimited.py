@@ -95,7 +95,7 @@ def test_two_columns_of_one_name_are_refused():
     problem = problem_of("id,text,id\n1,2,3\n")
     assert problem.code == "duplicate_column"
     assert problem.message == 'the header has the column "id" more than once (the 1., the 3.)'
-    assert problem.line is None
+    assert problem.row is None
     assert problem.param == "id"
 
 
@@ -104,7 +104,7 @@ def test_two_columns_of_one_name_are_refused():
 
 def test_a_row_that_is_too_short_names_the_first_column_that_is_missing():
     problem = problem_of("a,b,c\n1,2,3\n4\n")
-    assert (problem.code, problem.line) == ("wrong_width", 2)
+    assert (problem.code, problem.row, problem.line) == ("wrong_width", 2, 3)
     assert problem.message == (
         'the row on line 3 has 1 field, and the header has 3: from "b" on there is nothing in it'
     )
@@ -112,7 +112,7 @@ def test_a_row_that_is_too_short_names_the_first_column_that_is_missing():
 
 def test_a_row_that_is_too_long_shows_where_it_goes_on():
     problem = problem_of('a,b\n"x\ny",2\n3,4,five\n')
-    assert (problem.code, problem.line) == ("wrong_width", 2)
+    assert (problem.code, problem.row) == ("wrong_width", 2)
     assert (
         'the row on line 4 has 3 fields, and the header has 2: what is too much begins with "f'
         in (problem.message)
@@ -124,7 +124,7 @@ def test_a_row_that_is_too_long_shows_where_it_goes_on():
 def test_a_quote_that_never_closes_is_told_with_its_line(text):
     """The csv module takes the end of the file for its end: half a file would pass for a whole."""
     problem = problem_of(text)
-    assert (problem.code, problem.line) == ("quote_never_closed", 2)
+    assert (problem.code, problem.row) == ("quote_never_closed", 2)
     assert "line 3" in problem.message
 
 
@@ -135,7 +135,7 @@ def test_a_header_whose_quote_never_closes_is_told(  # as of a file that is no t
 
 def test_a_field_without_end_is_not_read_into_memory():
     problem = problem_of('a,b\n1,"' + "x\n" * (delimited.MAX_FIELD // 2 + 1))
-    assert (problem.code, problem.line) == ("field_too_long", 1)
+    assert (problem.code, problem.row) == ("field_too_long", 1)
 
 
 def test_nothing_is_no_table():

@@ -85,7 +85,7 @@ def test_an_array_may_be_empty():
 )
 def test_what_is_wrong_with_an_array_is_told_with_its_row(content, code, row):
     problem = problem_of(array, content)
-    assert (problem.code, problem.line) == (code, row)
+    assert (problem.code, problem.row) == (code, row)
     assert problem.remedy
 
 
@@ -126,7 +126,7 @@ def test_each_line_is_a_record():
 )
 def test_what_is_wrong_with_lines_is_told_with_its_row(content, code, row):
     problem = problem_of(lines, content)
-    assert (problem.code, problem.line) == (code, row)
+    assert (problem.code, problem.row) == (code, row)
 
 
 def test_a_line_without_end_is_not_read_into_memory():

@@ -40,7 +40,7 @@ def test_blank_text_has_no_record(layout):
 def test_a_text_without_end_is_not_read_into_memory(layout):
     with pytest.raises(BadTable) as bad:
         read("x" * (texts.MAX_TEXT + 1), layout)
-    assert (bad.value.problem.code, bad.value.problem.line) == ("record_too_long", 1)
+    assert (bad.value.problem.code, bad.value.problem.row) == ("record_too_long", 1)
 
 
 @pytest.mark.parametrize("layout", [BY_LINE, BY_FILE])

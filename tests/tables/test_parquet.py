@@ -139,7 +139,7 @@ def test_damage_is_told_with_its_row(tmp_path):
     with pytest.raises(BadTable) as bad:
         read(path)
     assert bad.value.problem.code == "parquet_damaged"
-    assert bad.value.problem.line == 2049
+    assert bad.value.problem.row == 2049
 
 
 def test_a_table_without_a_row_is_empty(tmp_path):

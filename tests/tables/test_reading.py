@@ -83,7 +83,7 @@ def test_a_byte_that_is_no_letter_is_told_with_its_row(dropped):
     rows = "".join(f"{n},Grüße\n" for n in range(1, 30_000))
     content = ("id,text\n" + rows + '30000,"two\nlines ').encode()
     problem = problem_of(dropped("a.csv", content + b'\xff"\n30001,b\n'))
-    assert (problem.code, problem.line) == ("not_decodable", 30_000)
+    assert (problem.code, problem.row) == ("not_decodable", 30_000)
     assert f"byte {len(content):,} of the file is no letter in utf-8" in problem.message
     assert "begins on line 30001" in problem.message
 
@@ -128,7 +128,7 @@ def test_half_a_letter_of_utf_16_is_told_with_its_row(dropped):
     content = '[{"a": "x"}, {"a": "y"}]'.encode("utf-16")
     at = content.index(b"y")
     problem = problem_of(dropped("a.json", content[:at] + b"\x00\xd8" + content[at + 2 :]))
-    assert (problem.code, problem.line) == ("not_decodable", 2)
+    assert (problem.code, problem.row) == ("not_decodable", 2)
 
 
 def test_request_lines_need_no_task(dropped):

@@ -36,7 +36,7 @@ from batchd.runtime.skew import watch_clocks
 from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import LEAVING, leave_for_sure, supervise
 from batchd.runtime.systemd import Manager
-from batchd.runtime.threads import make_stacks_roomy
+from batchd.runtime.threads import in_thread, make_stacks_roomy
 from batchd.settings import Inbox, Provenance, Settings
 from batchd.spool.bulletin import post_daemon
 from batchd.spool.folders import Folders
@@ -123,6 +123,7 @@ async def _run(
                 beside.start_soon(listen, services)
                 beside.start_soon(keep_notices, services, (api_key,))
                 beside.start_soon(listen_for_news, services)
+                beside.start_soon(_warm_up, remote, services.prices)
                 reloading = _reloading(services, manager, configuration)
                 services.reload = reloading.once
                 beside.start_soon(
@@ -136,6 +137,12 @@ async def _run(
             leave_for_sure(LEAVING)
     log.info("daemon.stopped")
     return 0
+
+
+async def _warm_up(remote: OpenAIBatches, prices: Prices) -> None:
+    """Load what is loaded late while there is nothing to do: the first file would wait for it."""
+    await in_thread(remote.warm_up)
+    await in_thread(prices.warm_up)
 
 
 def _say_ready(folders: Folders, manager: Manager) -> None:

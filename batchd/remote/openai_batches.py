@@ -63,6 +63,14 @@ class OpenAIBatches:
             timeout=httpx2.Timeout(timeout_seconds, connect=connect),
         )
 
+    def warm_up(self) -> None:
+        """Do what the SDK does at its first call: it imports, and asks programs what system it is.
+
+        In a thread: the first file would wait a fifth of a second for it, and the loop with it.
+        """
+        client = self._client
+        _ = client.default_headers, client.files.with_raw_response, client.batches.with_raw_response
+
     async def upload(self, path: Path, *, name: str) -> str:
         """Upload a file for batches; gives up when no byte moved for `stall_seconds`."""
         patience = self._transfer_patience

@@ -83,7 +83,7 @@ def _measures(
             against_what="the floor",
             bar=1.5,
             note="the floor's whole process, its start and imports included; the daemon had started"
-            " before the drop, and imports the SDK late, within what is counted.",
+            " before the drop, and had imported what it needs. So has the floor, in the next line.",
         ),
         Measure(
             what="the same against the floor without its start",

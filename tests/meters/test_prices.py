@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from batchd import settings
@@ -156,3 +159,18 @@ def test_what_can_not_be_is_no_reason_to_lose_an_answer(prices, usage):
 
 def test_the_source_is_named(prices):
     assert prices.source.startswith("genai-prices ")
+
+
+WARMING_UP = """
+import sys
+from batchd.meters.prices import Prices
+
+prices = Prices()
+assert "genai_prices" not in sys.modules, "imported before anything needs it"
+prices.warm_up()
+assert "genai_prices" in sys.modules
+"""
+
+
+def test_the_list_is_loaded_when_it_is_told_to_and_not_before():
+    subprocess.run([sys.executable, "-c", WARMING_UP], check=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,21 @@ from batchd.remote.openai_batches import OpenAIBatches
 from batchd.settings import OpenAI
 from tests.remote.raw_server import answer, hang, hang_up, head, serving
 from tests.remote.wire import BATCH, HTML, KEY, ORDER, client_of, in_pieces, talking
+
+
+async def test_warming_up_imports_what_the_first_call_needs_and_calls_nobody():
+    async with talking(answer(BATCH)) as (client, server):
+        program = (
+            "import sys; from batchd.remote.openai_batches import OpenAIBatches;"
+            " from batchd.settings import OpenAI;"
+            " client = OpenAIBatches(OpenAI(), base_url='http://127.0.0.1:9', api_key='k');"
+            " assert 'openai.resources.batches' not in sys.modules; client.warm_up();"
+            " assert 'openai.resources.batches' in sys.modules"
+        )
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=True)
+        client.warm_up()
+        assert server.heads == []
+
 
 # Creating: once, and what is known afterwards. ---------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -247,9 +246,10 @@ def _input(task: Task) -> Iterator[Fault]:
 
 def _is_encoding(name: str) -> bool:
     try:
-        return bool(codecs.lookup(name)._is_text_encoding)
+        "".encode(name)
     except (LookupError, ValueError):
         return False
+    return True
 
 
 Rule = Callable[[Task], Iterator[Fault]]

@@ -37,6 +37,7 @@ _WRONG = (
 _METHODS = ("get", "items", "keys", "values")  #: of an object that may have a field of that name
 _BY_CHANCE = ("random",)  #: filters that give another text every time
 _OF_FILES = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
+_BLANKS = (" ", "\n", "\t")
 _MOST_NAMES = 12  #: columns named in a message; a table may have hundreds
 _SOURCE = "<a task's template>"
 
@@ -97,7 +98,8 @@ def shorten(text: object, chars: int = 1000) -> str:
     if len(whole) <= chars:
         return whole
     cut = whole[: max(chars - 1, 0)]
-    at_word = re.sub(r"\s+\S*\Z", "", cut) if not whole[len(cut)].isspace() else cut.rstrip()
+    ends_word = whole[len(cut)].isspace()
+    at_word = (cut if ends_word else cut[: max(map(cut.rfind, _BLANKS)) + 1]).rstrip()
     # A text without blanks, or one enormous word at the end: better cut in a word than nothing left.
     return (at_word if len(at_word) * 3 > len(cut) else cut) + "…"
 

@@ -180,6 +180,8 @@ def test_a_text_without_holes_is_rendered_once(source, constant):
         ("x" * 30, 10, "xxxxxxxxx…"),
         ("ab " + "x" * 30, 20, "ab " + "x" * 16 + "…"),
         ("abc", 0, "…"),
+        ("one\n\ttwo three", 8, "one…"),
+        ("a" + " " * 50_000 + "b", 40_000, "a" + " " * 39_998 + "…"),
         (None, 5, ""),
         (12345678, 5, "1234…"),
     ],

@@ -33,7 +33,8 @@ _NEXT = """
 next:
   export OPENAI_API_KEY=...       or openai.api_key_file in {config}
   batchd run{config_option}
-  cp FILE.jsonl {inbox}"""
+  cp FILE.jsonl {inbox}           requests; or a table into the folder of a task:
+  cp FILE.csv {inbox}/TASK"""
 
 
 @dataclass(frozen=True, slots=True)

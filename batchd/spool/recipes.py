@@ -43,7 +43,8 @@ class Mistake:
 
     def __str__(self) -> str:
         place = f"{self.file}, line {self.line}" if self.line else str(self.file)
-        return f"{place}: {self.message}; {self.remedy[:1].lower()}{self.remedy[1:]}".rstrip(".")
+        what = self.message.rstrip(".")
+        return f"{place}: {what}; {self.remedy[:1].lower()}{self.remedy[1:]}".rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -296,3 +297,34 @@ def test_beside_a_real_daemon_a_file_is_dropped_waited_for_and_tried_again(
     write(Path("b.jsonl"), requests(1))
     assert shell("submit", "b.jsonl", "--wait", "--timeout", "60").code == Exit.OK
     processes.wait(lambda: "a-retry" in delivered(root), what="the second try")
+
+
+def belongs_to_sentiment(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE jobs SET task = 'sentiment', name = ?", (b"a.csv",))
+
+
+async def test_what_failed_of_a_table_goes_back_into_its_tasks_folder(shell, root, task):
+    async with open_services(root) as services:
+        services.remote.verdicts = {"r-2": [400]}
+        drop(root, "a.jsonl", requests(3))
+        await live(services, deliveries=1)
+        (job,) = await services.ledger.jobs_in("delivered")
+        await services.ledger.lend(belongs_to_sentiment)
+        folder = delivered(root)["a"]
+        (folder / "retry.jsonl").unlink()
+        (folder / "retry.csv").write_text("text\nfine\n")
+
+        def again(*words: str):
+            return shell(*with_tasks(root, "retry", *words))
+
+        said = again(job.id, "--dry-run")
+        by = "1 row, by the task sentiment as it is now"
+        assert said.out == f"{job.id}: would be inbox/sentiment/a-retry.csv: {by}\n"
+        assert again("--all-failed").code == Exit.OK
+        assert (root / "inbox" / "sentiment" / "a-retry.csv").read_text() == "text\nfine\n"
+        assert "waits as inbox/sentiment/a-retry.csv" in again(job.id).err
+
+        (root / "config" / "tasks" / "sentiment.toml").unlink()
+        said = again(job.id, "--again")
+        assert said.code == Exit.REFUSED
+        assert "there is no task sentiment any more" in said.err

@@ -14,7 +14,7 @@ from batchd.stages import claim
 from tests.faults.inboxes import look
 from tests.faults.inboxes import why as told
 from tests.houses import drop, open_services, request, write_task
-from tests.nobody import as_nobody
+from tests.nobody import NOBODY, as_nobody
 
 CSV = b"text\nfine\n"
 BROKEN = 'model = "m"\nprmpt = "{{ text }}"\n'
@@ -173,6 +173,35 @@ async def test_a_table_whose_copy_has_not_ended_is_given_time(tmp_path):
         assert await looks(services, 10.0) == 1
 
 
+async def test_an_export_without_a_last_line_break_is_taken_as_soon_as_any_other(tmp_path):
+    """Google Sheets ends its exports so, and the kernel says that nobody is writing this one."""
+    write_task(tmp_path, "sentiment")
+    async with open_services(tmp_path) as services:
+        path = put(tmp_path, "sentiment/a.csv", b"text\nfine")
+        with path.open("ab"):
+            assert await looks(services, 60.0) == 0
+            assert why(services, "inbox/sentiment/a.csv").code is ReasonCode.OPEN_WRITER
+        assert await looks(services, 1.0) == 1
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user's file takes root to make")
+async def test_where_the_kernel_does_not_tell_such_a_file_is_given_time_and_then_taken():
+    """Another user's, as where batchd is a service: it could be half a copy."""
+    with as_nobody() as root:
+        write_task(root, "sentiment")
+        async with open_services(root) as services:
+            theirs = put(root, "sentiment/a.csv", b"text\nfine")
+            os.seteuid(0)
+            os.chown(theirs, 0, 0)
+            theirs.chmod(0o644)
+            os.seteuid(NOBODY)
+            assert await looks(services, 1.0, 58.0) == 0
+            reason = why(services, "inbox/sentiment/a.csv")
+            assert reason.code is ReasonCode.LAST_LINE_OPEN
+            assert "it is taken as it is after 1 min" in reason.sentence
+            assert await looks(services, 1.5) == 1
+
+
 async def test_a_link_in_place_of_the_folder_leads_nowhere(tmp_path):
     """Whoever may drop files could have batchd move any file that it may move."""
     write_task(tmp_path, "sentiment")
@@ -256,7 +285,7 @@ async def test_a_folder_that_can_not_be_made_keeps_nobody_out():
             os.seteuid(0)
             (root / "inbox").chmod(0o755)
             os.chown(root / "inbox", 0, 0)
-            os.seteuid(65534)
+            os.seteuid(NOBODY)
             await looks(services, 1.0, 1.0)
             assert not (root / "inbox" / "sentiment").exists()
             assert why(services, "inbox/a.jsonl").code is ReasonCode.CANNOT_MOVE

@@ -243,7 +243,7 @@ def test_a_file_that_is_written_is_not_judged(check, tmp_path):
 
 
 def test_the_name_counts_in_the_inbox_only(check, tmp_path):
-    code, out, _ = check(written(tmp_path, [limited("a")], "a.txt"))
+    code, out, _ = check(written(tmp_path, [limited("a")], "a.log"))
     assert code == Exit.OK
     assert "left alone in the inbox: its name is not like *.jsonl, *.ndjson" in out
 

@@ -62,8 +62,9 @@ def find_dialect(
     tried = [_try(lines, is_whole, *way) for way in product(delimiters, _quotings(quote, sample))]
     best = _best(tried)
     if _is_one_name(best) and delimiter == "auto" and not tabs:
-        alone = next(one for one in (*_DELIMITERS, "\x1f") if one not in lines[0])
-        best = _best([_try(lines, is_whole, alone, way) for way in _quotings(quote, sample)])
+        others = [one for one in _DELIMITERS if one not in lines[0]]
+        alone = product(others, _quotings(quote, sample))
+        best = _best([best, *(_try(lines, is_whole, *way) for way in alone)])
     layout = Layout(
         format="tsv" if tabs else "csv",
         delimiter=best.delimiter,
@@ -88,7 +89,8 @@ def _delimiters(wanted: str, tabs: bool, lines: Sequence[str]) -> tuple[str, ...
     if tabs:
         return ("\t",)
     header = next((line for line in lines if line.strip()), "")
-    return tuple(one for one in _DELIMITERS if one in header) or (",",)
+    # A list of sentences under one name: what is in none of them. Results need a delimiter, too.
+    return tuple(one for one in _DELIMITERS if one in header) or _DELIMITERS
 
 
 def _quotings(wanted: str, sample: str) -> Iterator[tuple[str, str]]:

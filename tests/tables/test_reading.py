@@ -69,6 +69,11 @@ def test_letters_are_read_whatever_their_encoding(dropped, encoding):
         assert [r.fields["name"] for r in found] == ["Jörg Groß", "Käthe Müller"]
 
 
+def test_a_list_of_sentences_under_one_name_is_a_table(dropped):
+    _, found = read(dropped("a.csv", b"text\nHello, world; here I am.\nBye, all.\n"))
+    assert [r.fields["text"] for r in found] == ["Hello, world; here I am.", "Bye, all."]
+
+
 def test_a_tsv_has_tabs(dropped):
     layout, found = read(dropped("a.tsv", b"id\ttext\n1\ta, b\n"))
     assert (layout.format, found[0].fields) == ("tsv", {"id": "1", "text": "a, b"})

@@ -212,7 +212,10 @@ class Question:
         if place.is_there:
             code = ReasonCode.FOREIGN if place.parts is not None else else_
             return Answer(because(code, **facts), _shown(place))
-        jobs = self.reader.jobs_named(os.fsencode(place.path.name))
+        named = self.reader.jobs_named(os.fsencode(place.path.name))
+        jobs = sorted(
+            named, key=lambda job: job.task != _task_in(place)
+        )  # stable: the youngest first
         if jobs and (place.parts is not None or "/" not in self.word):
             return self._of_job(jobs[0], older=jobs[1:], path=_shown(place))
         if place.parts and (job := self._taking(os.fsencode(place.path.name))):
@@ -228,6 +231,15 @@ class Question:
             return next((job for job, place in places if place.exists()), None)
         except OSError:
             return None  # no var/work, or not for this user: it is the daemon's
+
+
+def _task_in(place: Place) -> str:
+    """In whose folder a place lies, or lay."""
+    match place.parts:
+        case ("inbox", task, _):
+            return task
+        case _:
+            return ""
 
 
 def _shown(place: Place) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from batchd.spool.signature import signature
 from batchd.spool.work import Work, raw_lines
 
 MB = 1 << 20
@@ -130,3 +132,22 @@ def test_a_claim_survives_that_its_tasks_folder_goes_with_its_last_file(tmp_path
         (inbox / "sentiment").rmdir()
 
     assert work.input("0aaaaa") is not None
+
+
+def test_a_claim_across_disks_is_finished_in_its_tasks_folder(tmp_path: Path):
+    """Killed between the copy and the removal: the copy is whole, and the first is still there."""
+    work, inbox = Work(tmp_path / "work"), tmp_path / "inbox"
+    (inbox / "sentiment").mkdir(parents=True)
+    dropped = inbox / "sentiment" / "a.csv"
+    dropped.write_bytes(b"content")
+    inside = work.of("0aaaaa") / "in" / "sentiment"
+    inside.mkdir(parents=True)
+    (inside / "a.csv").write_bytes(b"content")
+    intent = {"path": os.fsencode(dropped).hex(), "signature": list(signature(dropped))}
+    (work.of("0aaaaa") / "claiming.json").write_text(json.dumps(intent))
+
+    work.finish_claim("0aaaaa")
+
+    assert not dropped.exists()
+    assert work.input("0aaaaa") == inside / "a.csv"
+    assert [path.name for path in work.of("0aaaaa").iterdir()] == ["in"]

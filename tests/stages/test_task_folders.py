@@ -11,6 +11,7 @@ from batchd.core.model import JobState
 from batchd.core.reasons import ReasonCode
 from batchd.runtime.threads import in_thread
 from batchd.stages import claim
+from tests.control.asking import ask
 from tests.faults.inboxes import look
 from tests.faults.inboxes import why as told
 from tests.houses import drop, open_services, request, write_task
@@ -85,6 +86,22 @@ async def test_the_same_name_in_two_folders_is_two_jobs(tmp_path):
             ("embed", b"a.jsonl"),
             ("sentiment", b"a.jsonl"),
         ]
+
+
+async def test_a_file_that_has_left_is_found_by_where_it_lay(tmp_path):
+    write_task(tmp_path, "sentiment")
+    async with open_services(tmp_path) as services:
+        put(tmp_path, "sentiment/a.jsonl")
+        assert await looks(services, 1.0) == 1
+        drop(tmp_path, "a.jsonl", [request("a")])
+        assert await looks(services, 1.0) == 1
+        jobs = {job.task: job.id for job in await services.ledger.jobs_in(JobState.CLAIMED)}
+
+        def found(word: str) -> str | None:
+            return ask(tmp_path, str(tmp_path / word), now=services.clock.now()).job
+
+        assert found("inbox/sentiment/a.jsonl") == jobs["sentiment"]
+        assert found("inbox/a.jsonl") == jobs[""]
 
 
 async def test_files_of_a_broken_task_wait_and_go_on_when_it_is_mended(tmp_path):

@@ -1,8 +1,8 @@
 """Excel: one sheet of a workbook, by calamine; results by XlsxWriter.
 
-A workbook can't be read in pieces: while it is, the sheet is in memory, some 100 bytes a cell (a
-million cells: 109 MB and 0.7 s, measured; openpyxl streams, in 33 MB, and takes thirty times as
-long). Values are kept, formulas as what they came to; colours and widths are not.
+While a workbook is read its sheet is in memory, some 100 bytes a cell. Measured with a million cells
+side by side: calamine 109 MB and 5 s on a busy machine (0.7 s on a quiet one), during which the loop
+goes on; openpyxl streams, in 33 MB, takes ten times as long, and holds the interpreter's lock. Values are kept, formulas as what they came to; colours and widths are not.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class OpenAIBatches:
 
     def __init__(self, settings: OpenAI, *, base_url: str | None, api_key: str) -> None:
         """`base_url` None is `OPENAI_BASE_URL`, or OpenAI's own address. Nothing is sent yet."""
-        self._key = _checked_key(api_key)
+        self._key = checked_key(api_key)
         self._settings = settings
         self._parts: dict[tuple[str, Path], Part] = {}  # of downloads that broke off
         self._strange_words: set[str] = set()
@@ -57,7 +57,7 @@ class OpenAIBatches:
         connect = min(LONGEST_CONNECT, timeout_seconds / 2)
         self._transfer_patience = httpx2.Timeout(settings.stall_seconds, connect=connect)
         self._client = AsyncOpenAI(
-            base_url=_checked_url(base_url),
+            base_url=checked_url(base_url),
             api_key=self._key,
             max_retries=0,
             timeout=httpx2.Timeout(timeout_seconds, connect=connect),
@@ -212,7 +212,7 @@ class OpenAIBatches:
         return named_by_who_must_act(doing, secret=self._key)
 
 
-def _checked_key(key: str) -> str:
+def checked_key(key: str) -> str:
     """A key that can't be sent would otherwise be quoted in an exception, again and again."""
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
@@ -220,7 +220,8 @@ def _checked_key(key: str) -> str:
     return key
 
 
-def _checked_url(base_url: str | None) -> str | None:
+def checked_url(base_url: str | None) -> str | None:
+    """Return an address that can be called. Raises `ConfigError`."""
     try:
         scheme = httpx2.URL(base_url).scheme if base_url else "https"
     except httpx2.InvalidURL as error:

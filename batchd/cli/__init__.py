@@ -27,6 +27,9 @@ COMMANDS = {
         "batchd.cli.check",
         "Say what would become of files: batches, tokens, cost, and every mistake.",
     ),
+    "task": Lazy(
+        "batchd.cli.task", "Make, check and try the recipes that turn tables into requests."
+    ),
     "submit": Lazy("batchd.cli.submit", "Drop copies of files into the inbox, whole and at once."),
     "wait": Lazy("batchd.cli.wait", "Wait until jobs are delivered, and exit by how they ended."),
     "retry": Lazy("batchd.cli.retry", "Drop again what failed of delivered jobs."),

@@ -20,7 +20,7 @@ class Lazy:
 
 
 class LazyGroup(click.Group):
-    """Each command is the object of its own name in its module."""
+    """Each command is the object of its own name in its module; `list` is `list_` there."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, Lazy], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,7 +32,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.lazy:
             return None
-        command = getattr(importlib.import_module(self.lazy[cmd_name].module), cmd_name)
+        module = importlib.import_module(self.lazy[cmd_name].module)
+        # What Python has taken for itself bears an underscore: `list_`, `try_`.
+        command = getattr(module, f"{cmd_name}_", None) or getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
 

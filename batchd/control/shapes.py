@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from batchd.control.messages import Jobs, Shown
+from batchd.control.task_shapes import TaskList, TaskTry
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -327,6 +328,8 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "config-check": Findings,
     "config-show": ConfigShow,
     "doctor": Findings,
+    "task-list": TaskList,
+    "task-try": TaskTry,
     "version": Version,
 }
 

@@ -23,6 +23,9 @@ BESIDE = [
     (0, "show {part}"), (4, "show zzzzzz"),
     (0, "check good.jsonl"), (1, "check odd.jsonl"), (4, "check nothing"),
     (4, "logs nothing"),
+    (0, "task list"), (0, "task new new --from table.csv"), (6, "task new plain --from table.csv"),
+    (1, "task new new --from odd.jsonl"), (4, "task try nothing table.csv"),
+    (4, "task try plain nothing.csv"), (1, "task try plain other.csv"),
     (0, "wait {done}"), (3, "wait {part}"), (1, "wait {bad}"), (3, "wait {done} {bad}"),
     (4, "wait zzzzzz"), (7, "wait {open} --timeout 0"),
     (6, "retry {done}"), (4, "retry zzzzzz"), (3, "retry {part} {done} --dry-run"),
@@ -62,6 +65,7 @@ ELSEWHERE = {
     ("service", 4): "tests/cli/test_service.py",
     ("service", 6): "tests/cli/test_service.py",
     ("demo", 1): "tests/cli/test_demo.py",
+    ("task", 3): "tests/cli/test_task.py",
     ("sandbox", 1): "tests/sandbox/test_sandbox_command.py",
 }
 TELLS = {"check", "why", "wait"}  #: what they are asked is the answer: it goes to stdout
@@ -106,6 +110,10 @@ def shell(tmp_path, monkeypatch, capsys, served) -> Shell:
     Path("good.jsonl").write_text(json.dumps(line) + "\n")
     Path("odd.jsonl").write_text("nonsense\n")
     Path("taken.tar.gz").touch()
+    Path("config/tasks").mkdir(parents=True)
+    Path("config/tasks/plain.toml").write_text('model = "gpt-4o-mini"\nprompt = "{{ text }}"\n')
+    Path("table.csv").write_text("text\nsome text\n")
+    Path("other.csv").write_text("other\nsome text\n")
     Path("folder").mkdir()
     return lambda line: run(*line.format(**jobs).split())
 
@@ -179,7 +187,7 @@ def test_a_configuration_that_is_not_there_is_78_wherever_one_is_read(
 ):
     lines = {
         "config": ["show"], "why": ["x"], "show": ["x"], "check": ["x"], "submit": ["x"],
-        "wait": ["x"], "retry": ["x"], "cancel": ["x"], "hold": ["x"], "release": ["x"],
+        "wait": ["x"], "retry": ["x"], "task": ["list"], "cancel": ["x"], "hold": ["x"], "release": ["x"],
     }  # fmt: skip
     reads_none = {"demo", "init", "sandbox", "completion", "version", "service"}
     reports = {"doctor": Exit.FAILED, "bugreport": Exit.OK}  # what is wrong is what they tell

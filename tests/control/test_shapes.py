@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from batchd.control.shapes import SHAPES, schema_of
-from tests.cli.places import Shell, shell_in
+from batchd.runtime.threads import in_thread
+from batchd.sandbox.options import Options
+from batchd.sandbox.serving import running_sandbox
+from tests.cli.places import Said, Shell, shell_in
 from tests.houses import drop, live, open_services, request, requests, turn
 from tests.sandbox.schema_checker import problems
 
@@ -89,8 +92,30 @@ def shell(tmp_path, monkeypatch, capsys) -> Shell:
     return shell_in(tmp_path / "here", monkeypatch, capsys, root=tmp_path / "root")
 
 
-async def test_what_each_command_says_is_what_its_schema_says(shell, tmp_path):
+async def tried(shell: Shell, monkeypatch) -> list[Said]:
+    """A task for single rows, and one for several in a request."""
+    async with running_sandbox(Options()) as sandbox:
+        monkeypatch.setenv("OPENAI_BASE_URL", sandbox.base_url)
+        return [
+            await in_thread(shell, "task", "try", name, "table.csv", "--json")
+            for name in ("whole", "plain")
+        ]
+
+
+def write_tasks() -> None:
+    Path("config/tasks").mkdir(parents=True)
+    Path("table.csv").write_text("text\none\ntwo\n")
+    whole = 'model = "gpt-4o-mini"\nprompt = "{{ text }}"\n'
+    Path("config/tasks/whole.toml").write_text(whole)
+    loop = "{% for record in records %}{{ record.id }} {{ record.text }} {% endfor %}"
+    plain = f'model = "gpt-4o-mini"\nprompt = "{loop}"\nrecords_per_request = 2\n'
+    Path("config/tasks/plain.toml").write_text(plain)
+    Path("config/tasks/broken.toml").write_text("prompt = \n")
+
+
+async def test_what_each_command_says_is_what_its_schema_says(shell, tmp_path, monkeypatch):
     root = tmp_path / "root"
+    write_tasks()
     async with open_services(root, budget={"per_job": 1.0}) as services:
         services.remote.verdicts = {"r-2": [400]}
         drop(root, "done.jsonl", requests(3))
@@ -123,6 +148,8 @@ async def test_what_each_command_says_is_what_its_schema_says(shell, tmp_path):
             "config-show": [shell("config", "show", "--json")],
             "doctor": [shell("doctor", "--offline", "--json")],
             "version": [shell("version", "--json")],
+            "task-list": [shell("task", "list", "--json")],
+            "task-try": await tried(shell, monkeypatch),
         }
 
     assert said.keys() == SHAPES.keys()

@@ -13,10 +13,12 @@ import msgspec
 
 from batchd.core.answers import Answer, read_answer
 from batchd.core.columns import Columns
-from batchd.core.prompts import Renderer, id_of
+from batchd.core.problems import Problem
+from batchd.core.prompts import Renderer
 from batchd.core.records import Layout, Record
 from batchd.core.taking import Taker
 from batchd.core.tasks import Task
+from batchd.core.templates import BadRecord, as_json
 from batchd.meters.prices import Prices
 from batchd.remote.direct import Direct
 from batchd.settings import Settings
@@ -96,7 +98,7 @@ class Trial:
         """Read and render the first rows. Raises `BadTable`, `BadRecord`, `FileNotFoundError`."""
         layout = find_layout(file, task.input, name=file.name, pause=lambda: None)
         records = list(islice(records_of(file, layout, pause=lambda: None), rows))
-        named = [(record, id_of(record, task.input.id)) for record in records]
+        named = [(record, _id_of(record, task.input.id)) for record in records]
         size, renderer = task.records_per_request, Renderer(task)
         chunks = [named[at : at + size] for at in range(0, len(named), size)]
         lines = [
@@ -123,6 +125,27 @@ class Trial:
                         yield _row(record, id_, one, columns)
             finally:
                 runner.run(direct.close())
+
+
+def _id_of(record: Record, column: str | None) -> str:
+    """Return what identifies a record: the task's `[input] id`, or the row's number."""
+    if column is None:
+        return str(record.row)
+    value = record.fields.get(column)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a workbook has no other numbers
+    text = value if isinstance(value, str) else "" if value is None else as_json(value)
+    if not text.strip():
+        raise BadRecord(
+            Problem(
+                "missing_id",
+                f'the id is empty: column "{column}"',
+                "Fill it in, or take [input] id out of the task: then the row's number is the id.",
+                row=record.row,
+                param=column,
+            )
+        )
+    return text
 
 
 def _row(record: Record, id_: str, answer: Answer, columns: Columns) -> Row:

@@ -53,6 +53,8 @@ async def run_once(services: Services) -> int:
     staying = await obey(orders, services) if orders else []
     await in_thread(_say_what_waits, settled, staying, services)
     if settled:
+        # Before a file is moved: with its ledger taken away, nothing is claimed any more.
+        await services.ledger.check()
         await in_thread(_take, settled, await services.ledger.last_job(), services)
     return await _list_unlisted(services)
 

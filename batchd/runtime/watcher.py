@@ -31,7 +31,7 @@ WATCHING = "inotify"
 _TURN_MS = 1000  #: `rust_timeout`: how long a stop may take, and how often the inbox is compared
 #: Milliseconds between two looks of its thread at what the kernel has told. It asks all the time
 #: rather than being told: its own 50 are twenty wake-ups a second for nothing.
-_STEP_MS = 80
+_STEP_MS = 100
 _LONGEST_PAUSE = 60.0
 _LIMITS = {
     "Too many open files": "fs.inotify.max_user_instances=1024",

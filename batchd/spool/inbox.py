@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,18 +44,24 @@ class Found:
 
 
 def look(
-    folder: Path, names: Names = _USUAL, *, aside: Callable[[str], object] = lambda _: None
+    folder: Path,
+    names: Names = _USUAL,
+    *,
+    aside: Callable[[Sequence[str]], object] = lambda _: None,
 ) -> Iterator[Found]:
     """List the wanted files of a folder. Links, pipes, devices and folders are left alone, never
     opened.
 
-    `aside` is told every other name: the folder is listed once. Where a done file is asked for, a
-    file is only told as announced where one lies beside it.
+    `aside` is told the other names, all at once: the folder is listed once. Where a done file is
+    asked for, a file is only told as announced where one lies beside it.
     """
-    wanted = list[str]()
     with os.scandir(folder) as entries:
-        for entry in entries:
-            (wanted.append if names.want(entry.name) else aside)(entry.name)
+        every = [entry.name for entry in entries]
+    # Ten thousand ignored names are looked through every few seconds, for ever: no call for each.
+    may_be = names.may_be_wanted
+    wanted = [name for name in every if may_be(name.lower()) and names.want(name)]
+    taken = set(wanted)
+    aside([name for name in every if name not in taken])
     for name in wanted:
         path = folder / name
         if (status := _if_plain(path)) is None:

@@ -33,6 +33,11 @@ def job_to_cancel(name: str) -> str | None:
     return job if is_job_id(job) else None
 
 
+def names_of_orders(names: Iterable[str]) -> list[str]:
+    """Return those of the names that may be orders. Quickly: most folders have none in thousands."""
+    return [name for name in names if name.endswith(SUFFIX) and job_to_cancel(name)]
+
+
 def orders_in(paths: Iterable[Path]) -> Iterator[Order]:
     """Look at these files; what has been taken back meanwhile is none."""
     for path in paths:

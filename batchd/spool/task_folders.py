@@ -60,7 +60,7 @@ def make_missing(inbox: Path, tasks: Sequence[str]) -> list[Path]:
 class Aside:
     """Who is told what a look finds besides files to take."""
 
-    name: Callable[[Path, str], object]  #: a folder, and a name in it that is not one to take
+    names: Callable[[Path, Sequence[str]], object]  #: a folder, and those in it not to be taken
     unread: Callable[[Path, OSError], object]  #: a task's folder that can't be listed
 
 
@@ -80,9 +80,8 @@ def _look_into(folder: Path, rules: Inbox, recipes: Recipes, aside: Aside) -> It
         yield from look(folder, Names.of_task(rules, task), aside=tell)
         return
     with os.scandir(folder) as entries:
-        for entry in entries:
-            tell(entry.name)  # there may be orders among them
+        tell([entry.name for entry in entries])  # there may be orders among them
 
 
-def _into(folder: Path, aside: Aside) -> Callable[[str], object]:
-    return lambda name: aside.name(folder, name)
+def _into(folder: Path, aside: Aside) -> Callable[[Sequence[str]], object]:
+    return lambda names: aside.names(folder, names)

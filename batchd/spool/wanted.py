@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -39,6 +39,12 @@ def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(fnmatch.translate(pattern.lower()) for pattern in patterns))
 
 
+@cache
+def _exactly_any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Likewise, where a capital letter makes another name."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)))
+
+
 def is_wanted(name: str, ignored: Sequence[str] = (), included: tuple[str, ...] = INCLUDED) -> bool:
     """Whether a name is one to take. Judged before anything is stat'ed: ignored files cost little.
 
@@ -49,7 +55,7 @@ def is_wanted(name: str, ignored: Sequence[str] = (), included: tuple[str, ...] 
         return False
     if not _any_of(included).match(name.lower()):
         return False
-    return not any(fnmatch.fnmatchcase(name, pattern) for pattern in (*IGNORED, *ignored))
+    return not _exactly_any_of((*IGNORED, *ignored)).match(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,11 @@ class Names:
         """What lies in a task's folder. Where the task says what it reads, names say nothing."""
         included = TABLES if task.input.format == "auto" else ("*",)
         return cls(included, inbox.ignore, inbox.announced_by, task.name)
+
+    @property
+    def may_be_wanted(self) -> Callable[[str], object]:
+        """What says quickly of a name, in small letters, that it is none to take: it is falsy."""
+        return _any_of(self.included).match
 
     def want(self, name: str) -> bool:
         """Whether a name is one to take."""

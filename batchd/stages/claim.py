@@ -24,7 +24,7 @@ from batchd.runtime.threads import in_thread, pause
 from batchd.spool.bulletin import post_inbox
 from batchd.spool.inbox import Found, Observed, may_be_read
 from batchd.spool.inflating import Probe
-from batchd.spool.orders import job_to_cancel
+from batchd.spool.orders import names_of_orders
 from batchd.spool.signature import open_plain, signature
 from batchd.spool.task_folders import Aside, is_real, look_everywhere, make_missing
 from batchd.stages.orders import obey
@@ -93,9 +93,8 @@ def _settled(services: Services, *, most: int = _AT_ONCE) -> tuple[Sequence[Foun
     _make_task_folders(services)
     _tell_of_broken_tasks(services)
 
-    def aside(folder: Path, name: str) -> None:
-        if job_to_cancel(name):
-            orders.append(folder / name)
+    def aside(folder: Path, names: Sequence[str]) -> None:
+        orders.extend(folder / name for name in names_of_orders(names))
 
     found = look_everywhere(
         services.folders.inbox,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchd.spool.orders import Order, job_to_cancel, orders_in
+from batchd.spool.orders import Order, job_to_cancel, names_of_orders, orders_in
 
 JOB = "0tqe86"
 
@@ -22,6 +22,13 @@ def test_a_whole_id_and_the_ending_name_a_job(name):
 )
 def test_any_other_name_names_none(name):
     assert job_to_cancel(name) is None
+
+
+def test_the_names_of_orders_are_found_among_others():
+    assert names_of_orders(["a.jsonl", "0tqe86.cancel", "x.cancel", "0tqe87.cancel"]) == [
+        "0tqe86.cancel",
+        "0tqe87.cancel",
+    ]
 
 
 def test_an_empty_file_is_its_owners_order(tmp_path: Path):

@@ -34,7 +34,7 @@ class Ears:
 
     def aside(self) -> Aside:
         return Aside(
-            lambda folder, name: self.names.append(f"{folder.name}/{name}"),
+            lambda folder, names: self.names.extend(f"{folder.name}/{name}" for name in names),
             lambda folder, error: self.unread.append(f"{folder.name}: {error.strerror}"),
         )
 

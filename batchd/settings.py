@@ -108,6 +108,7 @@ class Results(Section, frozen=True):
     """What lies in a finished folder."""
 
     responses: bool = True
+    task_responses: bool = False
 
 
 class Defaults(Section, frozen=True):

@@ -9,7 +9,7 @@ from batchd.core.words import duration, money
 
 _NOT = {
     "rejected": "Nothing was sent and nothing was paid: something in the file must be mended first.",
-    "failed": "Not one request was answered.",
+    "failed": "Not one {word} was answered.",
 }
 
 
@@ -28,17 +28,17 @@ def _how_it_went(receipt: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _answered(receipt: Mapping[str, Any]) -> str:
-    requests = receipt["requests"]
+    requests, word = receipt["requests"], "record" if receipt.get("task") else "request"
     total, succeeded = requests["total"], requests["succeeded"]
     if not succeeded:
-        return _NOT["failed"]
+        return _NOT["failed"].format(word=word)
     if succeeded == total:
         return (
-            "Your request was answered." if total == 1 else f"All {total:,} requests were answered."
+            f"Your {word} was answered." if total == 1 else f"All {total:,} {word}s were answered."
         )
     rest = total - succeeded
     not_so = f"{rest:,} {'was' if rest == 1 else 'were'} not"
-    return f"{succeeded:,} of {total:,} requests were answered, {not_so}."
+    return f"{succeeded:,} of {total:,} {word}s were answered, {not_so}."
 
 
 def _paid(receipt: Mapping[str, Any]) -> str:
@@ -55,6 +55,7 @@ def _what_to_do(receipt: Mapping[str, Any]) -> Iterator[str]:
     names = {file["name"] for file in receipt["files"]}
     if "error.txt" in names:
         yield "The first line of error.txt says what; then drop it again."
-    if "retry.jsonl" in names:
+    if retry := next((name for name in sorted(names) if name.startswith("retry.")), None):
         again = f"batchd retry {receipt['job']}"
-        yield f"errors.jsonl says why; to try these again, drop retry.jsonl, or: {again}"
+        where = f" into inbox/{receipt['task']}/" if receipt.get("task") else ""
+        yield f"errors.jsonl says why; to try these again, drop {retry}{where}, or: {again}"

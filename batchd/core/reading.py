@@ -8,8 +8,6 @@ What one line must be is `core/rules.py`, what it weighs `core/contents.py`.
 from __future__ import annotations
 
 import codecs
-from array import array
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +17,7 @@ from batchd.core import limits
 from batchd.core.contents import Count, weigh
 from batchd.core.names import printable
 from batchd.core.problems import MAX_LISTED, Problem, Problems, Repairs, Warnings
+from batchd.core.repeats import Repeats
 from batchd.core.rules import Line, broken_rule, diagnose, doubts, read_line, repeated_key
 
 __all__ = [
@@ -39,7 +38,6 @@ BOM = b"\xef\xbb\xbf"
 _EXCERPT = 120  #: bytes of the offending line shown to the sender
 _BLANKS = b" \t\r\n"  # JSON's own; bytes.strip() takes \v and \f too, which no provider forgives
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")  #: with its mark, and without
-_BUCKETS = 256  #: of hashes; a set of all at once would take ten times their memory
 _EXPECTED_OUTPUT = 500  # tokens of an answer without a limit, where no settings say otherwise
 
 
@@ -97,7 +95,7 @@ class RequestReader:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._max_line_bytes = min(rules.max_line_bytes, rules.max_bytes)
-        self._hashes = tuple(array("q") for _ in range(_BUCKETS))
+        self._ids = Repeats()
         self.bytes = 0  #: of all lines taken
         self.row = 0  #: the number of the last line taken
         self.requests = 0
@@ -138,8 +136,7 @@ class RequestReader:
 
     def finish(self) -> None:
         """Judge the file as a whole, after its last line."""
-        for hashes in self._hashes:
-            self.suspects |= _repeated(hashes)
+        self.suspects = self._ids.suspects()
         if not self.requests and not self.problems.total:
             self.problems.add(
                 Problem(
@@ -192,8 +189,7 @@ class RequestReader:
             self.warnings.add(code, self.row, detail)
         if rules.looks_for_repeated_keys and (key := repeated_key(line)):
             self.warnings.add("repeated_key", self.row, key)
-        fingerprint = hash(decoded.custom_id)
-        self._hashes[fingerprint % _BUCKETS].append(fingerprint)
+        self._ids.add(decoded.custom_id)
         self.requests += 1
         self.exact += weight.is_exact
         return Request(
@@ -226,12 +222,6 @@ class RequestReader:
         if len(line) > _EXCERPT:
             shown += "…"
         self.problems.add(replace(problem, line=row or self.row, excerpt=shown))
-
-
-def _repeated(hashes: array[int]) -> set[int]:
-    if len(set(hashes)) == len(hashes):
-        return set()
-    return {one for one, times in Counter(hashes).items() if times > 1}
 
 
 def _identity(line: bytes) -> str | None:

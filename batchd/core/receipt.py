@@ -43,7 +43,8 @@ class _Code:
 class Account:
     """Counts the last answers of a job, row by row."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_records: bool = False) -> None:
+        self._firsts = "first_rows" if of_records else "first_lines"
         self._fates: Counter[Fate] = Counter()
         self._codes: dict[str, _Code] = {}
         self._soft: Counter[Soft] = Counter()
@@ -85,7 +86,7 @@ class Account:
         """Failures by code, the most frequent first."""
         ranked = sorted(self._codes.items(), key=lambda item: (-item[1].count, item[0]))
         return {
-            code: {"count": seen.count, "first_lines": seen.lines, "message": seen.message}
+            code: {"count": seen.count, self._firsts: seen.lines, "message": seen.message}
             for code, seen in ranked
         }
 
@@ -110,15 +111,16 @@ def receipt(
         "file": shown(job.name),
         "sha256": job.sha256,
         "task": job.task or None,
+        **({"recipe": job.recipe} if job.task else {}),
         "outcome": "rejected" if rejected else _outcome(job, account),
         "reason": job.reason,
         "cancelled": _cancelled(job),
         "joined": job.joined,
         "requests": requests,
         "rounds": max((shard.round for shard in shards), default=0),
-        "batches": [_batch(shard) for shard in shards],
+        "batches": [_batch(shard, job) for shard in shards],
         "usage": _usage(spent),
-        "cost": _cost(spent, 0 if job.joined else requests["succeeded"], price_source),
+        "cost": _cost(spent, 0 if job.joined else _answered(job, shards, account), price_source),
         "errors": account.errors,
         "soft": account.soft,
         "repairs": job.repairs or None,
@@ -146,7 +148,14 @@ def _cancelled(job: Job) -> dict[str, Any] | None:
     return {"at": rfc3339(job.cancelled_at), "why": why, "text": job.cancel_text}
 
 
-def _batch(shard: Shard) -> dict[str, Any]:
+def _answered(job: Job, shards: Sequence[Shard], account: Account) -> int:
+    """How many requests have an answer, at the least, where one is of several records."""
+    if not job.task:
+        return account.requests["succeeded"]
+    return sum(shard.kept * shard.requests // len(shard.rows) for shard in shards)
+
+
+def _batch(shard: Shard, job: Job) -> dict[str, Any]:
     counts = shard.counts
     return {
         "id": shard.batch,
@@ -155,6 +164,7 @@ def _batch(shard: Shard) -> dict[str, Any]:
         "endpoint": shard.endpoint,
         "model": shard.model,
         "requests": shard.requests,
+        **({"records": len(shard.rows)} if job.task else {}),
         "status": str(shard.status) if shard.status else None,
         "counts": {
             "total": counts.total,
@@ -223,7 +233,8 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
         ("job", receipt["job"]),
         ("outcome", receipt["outcome"]),
         *_cancelled_in_words(receipt["cancelled"]),
-        ("requests", _requests_in_words(requests)),
+        ("task", receipt["task"]),
+        ("records" if receipt["task"] else "requests", _requests_in_words(requests)),
         ("took", f"{_duration(times['seconds'])} ({times['claimed']} to {times['delivered']})"),
         ("tokens", _tokens_in_words(receipt["usage"])),
         ("cost", _cost_in_words(receipt["cost"])),
@@ -235,7 +246,7 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
     text += _section("errors", errors_in_words(receipt["errors"]))
     text += _section("not plain answers", soft_in_words(receipt["soft"]))
     text += _section("noticed", noticed_in_words(receipt))
-    text += _section("warnings", warnings_in_words(receipt["warnings"] or {}))
+    text += _section("warnings", warnings_in_words(receipt["warnings"] or {}, receipt["task"]))
     text += _section("batches", [_batch_in_words(batch) for batch in receipt["batches"]])
     text += _section("files", [_file_in_words(file) for file in receipt["files"]])
     return "\n".join(text) + "\n"
@@ -291,10 +302,15 @@ def _batches_in_words(receipt: Mapping[str, Any]) -> str:
 def errors_in_words(errors: Mapping[str, Any]) -> list[str]:
     """Failures by code: how many, an example of what was said, and where the first ones are."""
     return [
-        f"{seen['count']:>6,}  {printable(code)}: {printable(seen['message'])} (first on line"
-        f" {', '.join(map(str, seen['first_lines']))})"
+        f"{seen['count']:>6,}  {printable(code)}: {printable(seen['message'])} ({_first(seen)})"
         for code, seen in errors.items()
     ]
+
+
+def _first(seen: Mapping[str, Any]) -> str:
+    where = "in row" if "first_rows" in seen else "on line"
+    numbers = seen["first_rows"] if "first_rows" in seen else seen["first_lines"]
+    return f"first {where} {', '.join(map(str, numbers))}"
 
 
 _SOFT = {
@@ -333,11 +349,12 @@ def noticed_in_words(receipt: Mapping[str, Any]) -> list[str]:
     return [f"{words[name]}{count}" for name, count in counts.items()]
 
 
-def warnings_in_words(warnings: Mapping[str, Any]) -> list[str]:
+def warnings_in_words(warnings: Mapping[str, Any], task: str | None = None) -> list[str]:
     """What the check warned of. A ledger of another version may know other codes."""
+    where = "in row" if task else "on line"
     known = [(code, seen) for code, seen in warnings.items() if code in CAUTIONS]
     return [
-        f"{seen['total']:>6,}  {CAUTIONS[code].message} (first on line"
+        f"{seen['total']:>6,}  {CAUTIONS[code].message} (first {where}"
         f" {', '.join(map(str, seen['lines']))})"
         for code, seen in known
     ]
@@ -347,7 +364,9 @@ def _batch_in_words(batch: Mapping[str, Any]) -> str:
     told = [
         f"{batch['id'] or '(none)'}  {batch['requests']:,} x {batch['model']}  {batch['status']}"
     ]
-    if batch["answered"] != batch["requests"]:
+    if "records" in batch:
+        told.append(f"{batch['records']:,} records")
+    if batch["answered"] != batch.get("records", batch["requests"]):
         told.append(f"{batch['answered']:,} answered")
     if batch["again"]:
         told.append(f"{batch['again']:,} tried again")

@@ -46,6 +46,15 @@ class _Failed(msgspec.Struct):
     attempts: int
 
 
+class _FailedRecord(msgspec.Struct, omit_defaults=True):
+    custom_id: str
+    row: int
+    error: _Error
+    status: int | None
+    attempts: int
+    raw: str | None = None  #: what the model said, where it is not what was asked for
+
+
 def result_line(answer: Answer, *, as_json: bool, attempts: int) -> bytes:
     """Render one line of results.jsonl. `as_json`: the request asked for a JSON answer."""
     ok = answer.code is None
@@ -70,6 +79,13 @@ def error_line(answer: Answer, *, row: int, attempts: int) -> bytes:
     return _encode(_Failed(answer.custom_id, row, error, answer.status, attempts))
 
 
+def record_error_line(answer: Answer, *, row: int, attempts: int) -> bytes:
+    """Render one line of errors.jsonl of a table; `row` is the record's number."""
+    error = _Error(answer.code or "", answer.message or "")
+    told = _FailedRecord(answer.custom_id, row, error, answer.status, attempts, answer.raw)
+    return _encode(told)
+
+
 def _tokens(usage: Usage | None) -> _Tokens | None:
     if usage is None:
         return None
@@ -88,6 +104,7 @@ def problems_as_dict(problems: Problems) -> dict[str, Any]:
 def _problem(problem: Problem) -> dict[str, Any]:
     return {
         "line": problem.line,
+        **({} if problem.row is None else {"row": problem.row}),
         "code": problem.code,
         "param": problem.param,
         "message": problem.message,
@@ -111,6 +128,8 @@ def problems_as_text(name: str, problems: Mapping[str, Any]) -> str:
 
 
 def _where(error: Mapping[str, Any]) -> str:
+    if row := error.get("row"):
+        return f"row {row}: "
     return f"line {error['line']}: " if error["line"] else ""
 
 

@@ -36,6 +36,11 @@ def all_rows(shards: Iterable[Shard]) -> RowSet:
     return _all_of(shard.rows for shard in shards)
 
 
+def rows_of_round(shards: Iterable[Shard], shard: Shard) -> RowSet:
+    """Return every row that travelled in the round of one of these shards."""
+    return _all_of(other.rows for other in shards if other.round == shard.round)
+
+
 def _all_of(sets: Iterable[RowSet]) -> RowSet:
     # Sorted once: added one by one, two hundred sets would be sorted two hundred times.
     builder = RowSetBuilder()

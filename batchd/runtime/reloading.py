@@ -60,6 +60,7 @@ LIVE = frozenset(
         "retries.max_attempts",
         "retries.on_truncated",
         "results.responses",
+        "results.task_responses",
         "defaults.endpoint",
         "defaults.model",
         "defaults.system",

@@ -80,6 +80,7 @@ class Services:
     intake: Intake = field(default_factory=Intake)
     listed: set[str] = field(default_factory=set)  #: job folders that the ledger has, as it said
     broken_told: dict[str, str] = field(default_factory=dict)  #: tasks, and what is wrong with each
+    waiting_for_task: dict[str, str] = field(default_factory=dict)  #: claimed jobs, and for what
     stuck_told: dict[str, float] = field(default_factory=dict)  #: when, by batch
     heartbeat: dict[str, float] = field(default_factory=dict)  #: monotonic, by stage
     next_times: dict[str, float] = field(default_factory=dict)  #: monotonic, of what is done rarely

@@ -12,6 +12,7 @@ from batchd.core.contents import Count
 from batchd.core.inflated import BadGzip
 from batchd.core.problems import Problems, Repairs, Warnings
 from batchd.core.reading import RequestReader, Rules
+from batchd.core.records import Layout
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.settings import Settings
 from batchd.spool.inflating import is_packed
@@ -35,11 +36,19 @@ class Examined:
     exact: int = 0  #: requests whose input tokens were counted, and nothing in them guessed
     cuts: Mapping[str, int] = field(default_factory=dict)  #: by limit: how often it cut the file
     inflated: int | None = None  #: bytes that were read of a compressed file
+    records: int | None = None  #: of a table; None for a file of request lines
+    layout: Layout | None = None  #: of a table, as far as it was found out
+    example: bytes = b""  #: the first request that a table becomes
+
+    @property
+    def rows(self) -> int:
+        """How many requests, or of a table, records."""
+        return self.requests if self.records is None else self.records
 
     @property
     def verbatim(self) -> bool:
         """Whether the file travels as it lies, or as it is inflated."""
-        return len(self.shards) == 1 and not self.repairs
+        return len(self.shards) == 1 and not self.repairs and self.records is None
 
 
 def rules_of(settings: Settings, *, count: Count | None, thorough: bool = False) -> Rules:

@@ -46,24 +46,38 @@ class Filling:
         self._folder = folder
         self._stack = stack
         self._open: dict[str, _Hashed] = {}
+        self._others: list[Path] = []
 
     def write(self, name: str, line: bytes) -> None:
         """Write one line, and its line break, to a file."""
         (self._open.get(name) or self._opened(name)).add(line)
 
+    def file(self, name: str) -> BinaryIO:
+        """Open a file for somebody who may go back in it; it is read again for its hash."""
+        path = self._folder / name
+        self._others.append(path)
+        return self._stack.enter_context(placed(path))
+
     @property
     def files(self) -> list[DeliveredFile]:
         """What was written, by name, once all is written."""
-        return [
+        written = [
             DeliveredFile(name, hashed.size, hashed.sha256.hexdigest())
-            for name, hashed in sorted(self._open.items())
+            for name, hashed in self._open.items()
         ]
+        return sorted([*written, *map(_delivered, self._others)], key=lambda file: file.name)
 
     def _opened(self, name: str) -> _Hashed:
         file = self._stack.enter_context(placed(self._folder / name))
         hashed = self._open[name] = _Hashed(file)
         self._stack.callback(hashed.flush)  # the last thing before the file is made durable
         return hashed
+
+
+def _delivered(path: Path) -> DeliveredFile:
+    with path.open("rb", buffering=0) as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return DeliveredFile(path.name, path.stat().st_size, sha256)
 
 
 @contextmanager

@@ -80,6 +80,10 @@ class KeptAnswers:
         line = os.pread(self._file(number, found.source), found.length, found.offset)
         return Kept(line, self._shards[number].endpoint, found.source is not Source.NOTES)
 
+    def shard_of(self, row: int) -> Shard:
+        """Return the shard that brought a row's last line."""
+        return self._shards[(self._where[row] - 1) >> 32]
+
     def close(self) -> None:
         """Close the files."""
         for descriptor in self._files.values():

@@ -10,7 +10,7 @@ import structlog
 from batchd.core.admission import learned_from
 from batchd.core.errors import RemoteRefused
 from batchd.core.events import JobCancelled, ShardCollected, ShardReplaced, ShardWaits
-from batchd.core.harvest import Harvest, Tally
+from batchd.core.harvest import Tally
 from batchd.core.model import BatchStatus, CancelWhy, ShardState
 from batchd.core.names import shown
 from batchd.core.notes import notes_for
@@ -21,10 +21,11 @@ from batchd.core.subjects import Job, Shard
 from batchd.core.unusable import ODDITY as UNUSABLE
 from batchd.core.unusable import cancels_job, words
 from batchd.core.verdicts import Failure, judge_failed_batch, room_told
+from batchd.rounds.lines import lines_of
 from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
-from batchd.spool.harvesting import bring_in, ids_of
+from batchd.spool.harvesting import bring_in
 from batchd.spool.inflating import is_packed
 from batchd.spool.placing import make_folder, remove_folder
 from batchd.spool.regaining import NotTheSame, Uploaded, regain
@@ -222,23 +223,22 @@ async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> 
     shards = await services.ledger.shards_of(job.id)
     is_gone = await in_thread(services.work.input, job.id) is None
     # What was uploaded of a compressed file is its lines: its bytes are not to be had from them.
-    if is_gone and not is_packed(services.work.dropped_at(job.id, job.name, job.task)):
+    # Nor is a table to be had from the requests that were made of it.
+    if is_gone and not job.task and not is_packed(services.work.dropped_at(job.id, job.name)):
         await _regain_input(job, shards, services, scratch=shard.id)
-    # Another file's ids would make every answer a stranger's, and buy them all again.
-    dropped = await in_thread(services.work.unchanged_input, job, pause=pause)
+    lines = await in_thread(lines_of, job, services.work, pause=pause)
     before = await in_thread(attempts_before, shard, shards)
-    ids = await in_thread(ids_of, shard, dropped, pause=pause)
     retries = services.settings.retries
-    harvest = Harvest(
-        ids,
-        endpoint=shard.endpoint,
+    harvest = await in_thread(
+        lines.harvest,
+        shard,
         attempts_before=before,
         max_attempts=retries.max_attempts,
         price=partial(services.prices.charge, asked=shard.model),
         truncated_fails=retries.on_truncated == "fail",
         final=is_final(job),
     )
-    notes = notes_for(shard, lost=lost, final=is_final(job))
+    notes = notes_for(shard, lost=lost, final=is_final(job), per_request=lines.per_request)
     await in_thread(bring_in, services.work, shard, harvest, notes, pause=pause)
     return harvest.tally()
 
@@ -254,7 +254,7 @@ async def _regain_input(
         for number, (rows, file_id) in enumerate(sent.items()):
             parts.append(Uploaded(inside / f"{number}.jsonl", rows))
             await services.remote.download(file_id, parts[-1].path)
-        target = services.work.dropped_at(job.id, job.name, job.task)
+        target = services.work.dropped_at(job.id, job.name)
         await in_thread(regain, parts, target, sha256=job.sha256 or "", pause=pause)
     except (NotTheSame, RemoteRefused) as error:
         log.debug("input.lost", job=job.id, text=str(error))  # held, until it is put back

@@ -12,7 +12,6 @@ import structlog
 from batchd.core.answers import read_answer
 from batchd.core.asked import asked_for_json
 from batchd.core.events import JobDelivered, PublishStarted
-from batchd.core.harvest import Harvest
 from batchd.core.model import JobState
 from batchd.core.names import folder_name, shown
 from batchd.core.notes import LOST_ODDITY, notes_for
@@ -20,11 +19,13 @@ from batchd.core.receipt import ENDINGS, Account, DeliveredFile, receipt, receip
 from batchd.core.rendering import error_line, problems_as_text, result_line
 from batchd.core.rounds import all_rows, executions, is_final
 from batchd.core.subjects import Job, Shard
+from batchd.rounds.filling import fill_table
+from batchd.rounds.lines import RenderedLines, lines_of
 from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
 from batchd.runtime.threads import finish_undisturbed, in_thread, pause
 from batchd.spool.filling import Filling, filled
-from batchd.spool.harvesting import bring_in, ids_of
+from batchd.spool.harvesting import bring_in
 from batchd.spool.kept import AnswersGone, KeptAnswers, kept_answers
 from batchd.spool.placing import place, remove_file
 from batchd.spool.work import rows_of
@@ -131,18 +132,17 @@ async def _found_again(shard: Shard, job: Job, services: Services) -> int:
     if gone and not was_lost:
         raise gone
     # By the job's own copy: that of the one it joined may have been delivered.
-    dropped = await in_thread(services.work.unchanged_input, job, pause=pause)
-    ids = await in_thread(ids_of, shard, dropped, pause=pause)
-    harvest = Harvest.again(ids, endpoint=shard.endpoint)
+    lines = await in_thread(lines_of, job, services.work, pause=pause)
+    harvest = await in_thread(lines.harvest_again, shard)
     owner = await services.ledger.job(shard.job)
-    notes = notes_for(shard, lost=was_lost, final=is_final(owner))
-    await in_thread(bring_in, services.work, shard, harvest, notes, pause=pause)
+    words = notes_for(shard, lost=was_lost, final=is_final(owner), per_request=lines.per_request)
+    await in_thread(bring_in, services.work, shard, harvest, words, pause=pause)
     return harvest.tally().kept
 
 
 def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
     """Build everything but input/, which is moved in when the folder appears."""
-    account, draft = Account(), services.outbox.begin(job.id)
+    account, draft = Account(of_records=bool(job.task)), services.outbox.begin(job.id)
     with filled(draft) as filling:
         if job.problems is not None:
             _explain(job, filling)
@@ -172,6 +172,11 @@ def _fill(
     job: Job, shards: Sequence[Shard], account: Account, filling: Filling, services: Services
 ) -> None:
     """Write one line per request of the input, in its order, failed ones included."""
+    lines = lines_of(job, services.work, pause=pause)
+    if isinstance(lines, RenderedLines):
+        work, settings = services.work, services.settings
+        fill_table(lines, shards, account, filling, work=work, settings=settings)
+        return
     dropped = services.work.unchanged_input(job, pause=pause)
     rows = all_rows(shards)
     attempts = executions(shards, last_row=rows.ranges[-1][1])

@@ -13,19 +13,25 @@ import structlog
 from batchd.core.budget import tomorrow
 from batchd.core.events import JobCancelled, JobConcluded, JobPlanned, JobRejected, RoundPlanned
 from batchd.core.model import CancelWhy, JobState
+from batchd.core.names import shown
 from batchd.core.reading import Request, RequestReader
 from batchd.core.rendering import problems_as_dict
 from batchd.core.rounds import left_to_try, room_learned, size_learned
 from batchd.core.rows import RowSet
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.core.subjects import Job, Shard
+from batchd.core.tasks import Task
 from batchd.meters.estimates import expected, total
+from batchd.rounds.examining import Into, examine_table
+from batchd.rounds.keeping import keep
+from batchd.rounds.lines import lines_of
+from batchd.rounds.rendering import Rows
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.settings import Settings
 from batchd.spool.examining import Examined, examine, limits_of, rules_of
-from batchd.spool.work import InputChanged, rows_of
-from batchd.stages import room
+from batchd.spool.work import InputChanged
+from batchd.stages import room, tasking
 
 log = structlog.get_logger()
 
@@ -42,7 +48,7 @@ async def run_once(services: Services) -> int:
         log.info("job.fits", job=job_id)
     await _mind_the_deadline(services)
     reach = services.crews[NAME].reach
-    claimed = await services.ledger.jobs_in(JobState.CLAIMED, most=reach)
+    claimed = await tasking.usable(services, most=reach)
     returned = await services.ledger.jobs_between_rounds(most=reach)
     started = [services.start(NAME, job.id, _plan, job, services) for job in claimed]
     started += [services.start(NAME, job.id, _plan_again, job, services) for job in returned]
@@ -78,19 +84,25 @@ async def _plan(job: Job, services: Services) -> None:
     if await services.ledger.job(job.id) != job:
         return  # listed before its own earlier turn had ended
     path = await in_thread(_own_input, job, services)
-    reading = await in_thread(_examined, path, await _as_learned(services), services)
+    settings, recipe = await _as_learned(services), None
+    if not job.task:
+        reading = await in_thread(_examined, path, settings, services)
+    elif (task := await in_thread(tasking.task_for, job, services)) is not None:
+        reading, recipe = await in_thread(_rendered, path, job, task, settings, services)
+    else:
+        return  # it waits for its task
     if reading.problems.total:
         await _reject(job, reading, services)
     else:
-        await _accept(job, reading, services)
+        await _accept(job, reading, recipe, services)
 
 
-async def _accept(job: Job, reading: Examined, services: Services) -> None:
+async def _accept(job: Job, reading: Examined, recipe: str | None, services: Services) -> None:
     limits = services.settings.budget.limits
     planned = JobPlanned(
         job=job.id,
         sha256=reading.sha256,
-        requests=reading.requests,
+        requests=reading.rows,
         signature=reading.signature,
         repairs=reading.repairs.as_dict() if reading.repairs else {},
         verbatim=reading.verbatim,
@@ -99,15 +111,16 @@ async def _accept(job: Job, reading: Examined, services: Services) -> None:
         estimate=total(plan.estimate for plan in reading.shards),
         join=services.settings.inbox.identical == "join",
         limits=limits if limits.are_set else None,
+        recipe=recipe,
     )
     await services.ledger.record(planned, at=services.clock.now())
     became = await services.ledger.job(job.id)
     if became.joined:
-        log.info("job.joined", job=job.id, first=became.joined, requests=reading.requests)
+        log.info("job.joined", job=job.id, first=became.joined, requests=reading.rows)
     elif became.state is JobState.HELD:
         log.warning("job.held", job=job.id, reason=became.hold, text=became.hold_text)
     else:
-        log.info("job.planned", job=job.id, requests=reading.requests, shards=len(reading.shards))
+        log.info("job.planned", job=job.id, requests=reading.rows, shards=len(reading.shards))
     if reading.warnings:
         log.info("job.warned", job=job.id, warnings=reading.warnings.counts())
 
@@ -119,7 +132,7 @@ async def _reject(job: Job, reading: Examined, services: Services) -> None:
         reason=problems.listed[0].code,
         problems=problems_as_dict(problems),
         sha256=reading.sha256,
-        requests=reading.requests,
+        requests=reading.rows,
     )
     await services.ledger.record(rejected, at=services.clock.now())
     first = problems.listed[0]
@@ -140,6 +153,17 @@ async def _as_learned(services: Services) -> Settings:
 def _examined(path: Path, settings: Settings, services: Services) -> Examined:
     found = examine(path, settings, pause=pause, count=services.count_tokens)
     return replace(found, shards=_priced(found.shards, services))
+
+
+def _rendered(
+    path: Path, job: Job, task: Task, settings: Settings, services: Services
+) -> tuple[Examined, str | None]:
+    """Write the requests, and then what they were made by: both before anything says so."""
+    work = services.work
+    into = Into(work.round_file(job.id, 1), work.ids_file(job.id))
+    found = examine_table(path, task, settings, into=into, pause=pause, count=services.count_tokens)
+    recipe = None if found.problems.total else keep(task, job.id, work)
+    return replace(found, shards=_priced(found.shards, services)), recipe
 
 
 def _priced(plans: Iterable[ShardPlan], services: Services) -> tuple[ShardPlan, ...]:
@@ -176,25 +200,29 @@ async def _plan_again(job: Job, services: Services) -> None:
 def _next_round(
     job: Job, shards: Sequence[Shard], limits: ShardLimits, services: Services
 ) -> tuple[ShardPlan, ...]:
-    path = services.work.unchanged_input(job, pause=pause)
     tokens = {**limits.enqueued_tokens, **room_learned(shards, job.round)}
     sizes = size_learned(shards, job.round)
     sharders: dict[str, Sharder] = {}
     rules = rules_of(services.settings, count=services.count_tokens)
     reader = RequestReader(replace(rules, max_line_bytes=1 << 40, max_bytes=1 << 40))
-    for row, request in _requests(path, left_to_try(shards, job.round), reader):
+    for rows, request in _requests(job, left_to_try(shards, job.round), reader, services):
         if request.model not in sharders:
             most = min(limits.max_requests, sizes.get(request.model, limits.max_requests))
             less = replace(limits, enqueued_tokens=tokens, max_requests=most)
             sharders[request.model] = Sharder(less)
-        sharders[request.model].add(row, request)
+        sharders[request.model].add(rows[0], request, *rows[1:])
     plans = [plan for sharder in sharders.values() for plan in sharder.finish()]
     return _priced(tuple(sorted(plans, key=lambda plan: plan.rows.ranges[0])), services)
 
 
-def _requests(path: Path, rows: RowSet, reader: RequestReader) -> Iterator[tuple[int, Request]]:
-    for row, line in rows_of(path, rows, pause=pause):
+def _requests(
+    job: Job, rows: RowSet, reader: RequestReader, services: Services
+) -> Iterator[tuple[Rows, Request]]:
+    lines = lines_of(job, services.work, pause=pause)
+    for carried, line in lines.requests(rows, job.round + 1):
         request = reader.take(line)
         if request is None:
-            raise InputChanged(f"row {row} of {path.name} is not the one that was read before")
-        yield row, request
+            raise InputChanged(
+                f"row {carried[0]} of {shown(job.name)} is not the one that was read before"
+            )
+        yield carried, request

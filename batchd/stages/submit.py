@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import structlog
 
@@ -19,10 +18,10 @@ from batchd.core.reasons import ReasonCode
 from batchd.core.subjects import Job, Shard
 from batchd.core.unusable import unsent_for, why_unsent
 from batchd.core.verdicts import NO_ROOM_CODE
+from batchd.rounds.lines import Lines, lines_of
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.placing import remove_file
-from batchd.spool.work import cut
 from batchd.stages import doubt, noting, room
 
 log = structlog.get_logger()
@@ -169,7 +168,8 @@ async def _may_go(job: Job, services: Services) -> bool:
 
 async def _create(shard: Shard, job: Job, file_id: str, services: Services) -> None:
     total = await services.ledger.number_of_shards(job.id)
-    order = _order(shard, job, file_id, services, total=total)
+    lines = await in_thread(lines_of, job, services.work, pause=pause)
+    order = _order(shard, job, file_id, lines, services, total=total)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
     started = noting.started(shard, services)
     await services.ledger.record(started, at=services.clock.now())
@@ -195,14 +195,17 @@ async def _uploaded(shard: Shard, job: Job, services: Services) -> str:
 
 
 async def _upload(shard: Shard, job: Job, services: Services) -> str:
-    path = await in_thread(_file_of, shard, job, services)
+    is_later = bool(job.task) and shard.round > 1  # of the first one all rows are known
+    shards = await services.ledger.shards_of(job.id) if is_later else ()
+    lines = await in_thread(lines_of, job, services.work, pause=pause)
+    path = await in_thread(lines.file_of, shard, shards)
     file_id = await services.remote.upload(
         path, name=f"batchd-{services.ledger.root}-{shard.id}.jsonl"
     )
     size = path.stat().st_size  # one stat
     now = services.clock.now()
     uploaded = FileUploaded(shard=shard.id, file_id=file_id, size=size, due_at=now)
-    await in_thread(services.work.unchanged_input, job, pause=pause)
+    await in_thread(lines.must_be_unchanged)
     await services.ledger.record(uploaded, at=now)
     log.info("shard.uploaded", job=job.id, shard=shard.id, input_file_id=file_id, bytes=size)
     if path == services.work.shard_file(job.id, shard.id):
@@ -210,18 +213,9 @@ async def _upload(shard: Shard, job: Job, services: Services) -> str:
     return file_id
 
 
-def _file_of(shard: Shard, job: Job, services: Services) -> Path:
-    """Return the file to upload: the dropped one as it lies, or the rows of this shard."""
-    dropped = services.work.unchanged_input(job, pause=pause)
-    if job.verbatim and shard.round == 1:
-        return dropped
-    path = services.work.shard_file(job.id, shard.id)
-    # Cut anew each time: what an earlier try left may come from a file that was changed meanwhile.
-    cut(dropped, shard.rows, path, pause=pause)
-    return path
-
-
-def _order(shard: Shard, job: Job, file_id: str, services: Services, *, total: int) -> BatchOrder:
+def _order(
+    shard: Shard, job: Job, file_id: str, lines: Lines, services: Services, *, total: int
+) -> BatchOrder:
     """Say in the metadata whose batch it is: how it is found again, by us and by people."""
     place = f", shard {shard.number} of {total}"
     name = shown(job.name)[: limits.METADATA_VALUE - len(place)]
@@ -230,6 +224,7 @@ def _order(shard: Shard, job: Job, file_id: str, services: Services, *, total: i
         endpoint=shard.endpoint,
         completion_window=services.settings.openai.completion_window,
         metadata={
+            **lines.metadata,
             "batchd_root": services.ledger.root,
             "batchd_job": shard.job,
             "batchd_shard": shard.id,

@@ -1,0 +1,198 @@
+"""What a job's lines are: a file of request lines as it lies, or requests rendered from records.
+
+The stages ask both in the same way, and go by rows: of a file of request lines these are its lines,
+of a table its records.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from batchd.core.chunks import Chunks
+from batchd.core.harvest import Harvest
+from batchd.core.record_harvest import RecordHarvest
+from batchd.core.rounds import rows_of_round
+from batchd.core.rows import RowSet
+from batchd.core.subjects import Job, Shard
+from batchd.core.taking import Taker
+from batchd.rounds.keeping import kept_task
+from batchd.rounds.rendering import Rows, request_file, write_round
+from batchd.rounds.table import Table
+from batchd.spool.harvesting import ids_of
+from batchd.spool.placing import make_folder, placed
+from batchd.spool.work import Pause, Work, cut, rows_of
+
+
+class Lines(Protocol):
+    """A planned job's lines. Everything here reads files: it belongs into a thread."""
+
+    @property
+    def per_request(self) -> int:
+        """How many rows a request carries."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What its batches bear, besides what batchd says."""
+        ...
+
+    def must_be_unchanged(self) -> None:
+        """Raise `InputChanged` where what is being uploaded is not what was planned."""
+        ...
+
+    def requests(self, rows: RowSet, number: int) -> Iterator[tuple[Rows, bytes]]:
+        """Yield the requests of a new round, in order, to the last: which rows each carries."""
+        ...
+
+    def file_of(self, shard: Shard, shards: Sequence[Shard]) -> Path:
+        """Return the file to upload for one of a job's shards."""
+        ...
+
+    def harvest(self, shard: Shard, **terms: Any) -> Harvest:
+        """Return what takes this shard's answers, by these terms."""
+        ...
+
+    def harvest_again(self, shard: Shard) -> Harvest:
+        """Return what only finds out where this shard's answers lie."""
+        ...
+
+
+def lines_of(job: Job, work: Work, *, pause: Pause) -> Lines:
+    """Return the lines of a job."""
+    return RenderedLines(job, work, pause) if job.task else NativeLines(job, work, pause)
+
+
+class NativeLines:
+    """Those of a dropped file of request lines, or of what is in it, inflated."""
+
+    per_request = 1
+    metadata: Mapping[str, str] = {}
+
+    def __init__(self, job: Job, work: Work, pause: Pause) -> None:
+        self._job = job
+        self._work = work
+        self._pause = pause
+
+    def must_be_unchanged(self) -> None:
+        """Look at the dropped file, which is what is uploaded, or what that was cut from."""
+        self._unchanged()
+
+    def requests(self, rows: RowSet, number: int) -> Iterator[tuple[Rows, bytes]]:
+        """Yield the lines of these rows."""
+        for row, line in rows_of(self._unchanged(), rows, pause=self._pause):
+            yield (row,), line
+
+    def file_of(self, shard: Shard, shards: Sequence[Shard]) -> Path:
+        """Return the dropped file as it lies, or the rows of this shard."""
+        dropped = self._unchanged()
+        if self._job.verbatim and shard.round == 1:
+            return dropped
+        path = self._work.shard_file(self._job.id, shard.id)
+        # Cut anew each time: what an earlier try left may come from a file that was changed since.
+        cut(dropped, shard.rows, path, pause=self._pause)
+        return path
+
+    def harvest(self, shard: Shard, **terms: Any) -> Harvest:
+        """Match by the ids in the file. Another's would make every answer a stranger's."""
+        return Harvest(self._ids(shard), endpoint=shard.endpoint, **terms)
+
+    def harvest_again(self, shard: Shard) -> Harvest:
+        """Match by the ids in the file."""
+        return Harvest.again(self._ids(shard), endpoint=shard.endpoint)
+
+    def _ids(self, shard: Shard) -> dict[str, int]:
+        return ids_of(shard, self._unchanged(), pause=self._pause)
+
+    def _unchanged(self) -> Path:
+        return self._work.unchanged_input(self._job, pause=self._pause)
+
+
+class RenderedLines:
+    """Those that a task makes of a table. They are written once, and made anew where they are gone."""
+
+    def __init__(self, job: Job, work: Work, pause: Pause) -> None:
+        """Read the task that the job keeps. Raises `TaskGone` where that is not there."""
+        self._job = job
+        self._work = work
+        self._pause = pause
+        self.task = kept_task(job, work)
+        self.per_request = self.task.records_per_request
+        self.metadata = self.task.metadata
+
+    @cached_property
+    def table(self) -> Table:
+        """The dropped table. Raises `InputChanged` where it is not the one that was planned."""
+        dropped = self._work.unchanged_dropped(self._job, pause=self._pause)
+        return Table(dropped, self.task, pause=self._pause)
+
+    def must_be_unchanged(self) -> None:
+        """What is uploaded is ours, and not what was dropped."""
+
+    def requests(self, rows: RowSet, number: int) -> Iterator[tuple[Rows, bytes]]:
+        """Render these rows anew: those left of several requests travel in fewer."""
+        return write_round(self.table, rows, self._work.round_file(self._job.id, number))
+
+    def file_of(self, shard: Shard, shards: Sequence[Shard]) -> Path:
+        """Return the file of the shard's round, or its own requests cut out of that."""
+        job = self._job
+        whole = RowSet(((1, job.requests),)) if shard.round == 1 else rows_of_round(shards, shard)
+        return request_file(
+            lambda: self.table,
+            shard.rows,
+            whole=whole,
+            size=self.per_request,
+            of_round=self._work.round_file(job.id, shard.round),
+            own=self._work.shard_file(job.id, shard.id),
+            pause=self._pause,
+        )
+
+    def harvest(self, shard: Shard, **terms: Any) -> Harvest:
+        """Match by the records that a request carries, which follow from the shard's rows."""
+        return RecordHarvest(*self._matching(shard), endpoint=shard.endpoint, **terms)
+
+    def harvest_again(self, shard: Shard) -> Harvest:
+        """Match by the records, too."""
+        return RecordHarvest.to_find(*self._matching(shard), endpoint=shard.endpoint)
+
+    def _matching(self, shard: Shard) -> tuple[Chunks, Any, Taker]:
+        chunks = Chunks(shard.rows, self.per_request)
+        if self.task.input.id is None:
+            return chunks, str, Taker(self.task)
+        return chunks, _Ids(self._ids_file(), shard.rows).of, Taker(self.task)
+
+    def _ids_file(self) -> Path:
+        path = self._work.ids_file(self._job.id)
+        if not path.exists():
+            make_folder(path.parent)
+            with placed(path) as file:
+                for record in self.table.records():
+                    file.write(msgspec.json.encode(self.table.id_of(record)) + b"\n")
+        return path
+
+
+class _Ids:
+    """The ids of some records, found by their rows: their bytes, and where each begins."""
+
+    def __init__(self, path: Path, rows: RowSet) -> None:
+        self._first, last = rows.ranges[0][0], rows.ranges[-1][1]
+        self._content, self._starts = bytearray(), array("Q", [0])
+        with path.open("rb", buffering=1 << 20) as file:
+            for number, line in enumerate(file, start=1):
+                if number > last:
+                    break
+                if number >= self._first:
+                    self._content += line
+                    self._starts.append(len(self._content))
+
+    def of(self, row: int) -> str:
+        """Return a record's id."""
+        place = row - self._first
+        return str(
+            msgspec.json.decode(self._content[self._starts[place] : self._starts[place + 1]])
+        )

@@ -1,0 +1,89 @@
+"""One pass over a table: what it becomes, what it costs, and everything that is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from batchd.rounds.examining import Into, examine_table
+from batchd.spool.examining import Examined
+from batchd.spool.work import InputChanged
+from tests.houses import settings
+from tests.rounds.rounds import GROUPED, TASK, a_task, lines_in, nothing
+from tests.tables import csv_of, table
+
+
+def examined(
+    folder: Path, content: str, task=GROUPED, into: Into | None = None, **batches
+) -> Examined:
+    path = folder / "a.csv"
+    path.write_text(content)
+    chosen = settings(folder, batches=batches)
+    return examine_table(path, task, chosen, pause=nothing, into=into)
+
+
+def codes(found: Examined) -> list[tuple[str, int | None]]:
+    return [(problem.code, problem.row) for problem in found.problems.listed]
+
+
+def test_what_a_table_becomes_is_told_and_written_in_one_pass(tmp_path: Path):
+    into = Into(tmp_path / "rounds" / "1.jsonl", tmp_path / "rounds" / "ids.jsonl")
+    found = examined(tmp_path, table(7), into=into)
+    assert (found.records, found.rows, found.requests, found.problems.total) == (7, 7, 3, 0)
+    assert not found.verbatim
+    (plan,) = found.shards
+    assert (len(plan.rows), plan.requests, plan.model) == (7, 3, "m")
+    assert plan.size == into.requests.stat().st_size
+    assert lines_in(into.requests)[0] == found.example
+    assert lines_in(into.ids) == [b'"k%d"' % number for number in range(1, 8)]
+    assert found.layout is not None
+    assert found.layout.columns == ("key", "text")
+
+
+def test_shards_are_cut_between_two_requests(tmp_path: Path):
+    found = examined(tmp_path, table(20), max_requests=2)
+    assert [len(plan.rows) for plan in found.shards] == [6, 6, 6, 2]
+    assert [plan.requests for plan in found.shards] == [2, 2, 2, 1]
+
+
+def test_nothing_is_written_where_only_the_facts_are_wanted(tmp_path: Path):
+    examined(tmp_path, table(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_every_record_that_cannot_be_rendered_is_told_and_the_others_are_read(tmp_path: Path):
+    content = csv_of({"key": n, "text": "" if n == 2 else "x"} for n in range(1, 5))
+    task = a_task(prompt="{{ text if text else missing }}")
+    assert codes(examined(tmp_path, content, task)) == [("unknown_column", 2)]
+
+
+def test_ids_are_compared_as_answers_are_told_apart(tmp_path: Path):
+    content = csv_of({"key": key, "text": "x"} for key in ("a", "b", " a", "b"))
+    found = examined(tmp_path, content)
+    assert codes(found) == [("duplicate_id", 3), ("duplicate_id", 4)]
+    assert "row 1" in found.problems.listed[0].message
+
+
+def test_what_cannot_be_read_on_ends_it_with_its_row(tmp_path: Path):
+    found = examined(tmp_path, "key,text\n1,x\n2,y,z\n3,w\n", TASK)
+    assert [row for _, row in codes(found)] == [2]
+
+
+def test_a_request_that_is_too_long_is_told_by_its_first_record(tmp_path: Path):
+    content = csv_of({"key": n, "text": "x" * (5_000 if n == 5 else 1)} for n in range(1, 8))
+    found = examined(tmp_path, content, max_bytes=4_000)
+    assert codes(found) == [("request_too_long", 4)]
+    assert "shorten" in found.problems.listed[0].remedy
+
+
+def test_a_table_that_changes_while_it_is_read_is_not_read(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text(table(3))
+
+    late = ["k9,late\n"]
+
+    def meddle() -> None:
+        with path.open("a") as file:
+            file.write(late.pop() if late else "")
+
+    with pytest.raises(InputChanged):
+        examine_table(path, TASK, settings(tmp_path), pause=meddle)

@@ -1,0 +1,91 @@
+"""What comes back of a table is of its kind, in its order, with the answers beside each record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.remote import Request
+from tests.houses import delivered, live, read_lines
+from tests.stages.table_house import JOB, House
+from tests.tables import PLAIN, SCHEMA, as_asked, claimed_table, judged
+
+RECORDS = [{"text": "one", "n": 1.50}, {"text": "two", "nested": {"a": [1, 2]}}, {"text": "three"}]
+
+
+async def lived(house: House, name: str, content: str) -> Path:
+    async with house.open() as services:
+        claimed_table(house.root, "judge", name, content, job=JOB)
+        await live(services, deliveries=1)
+    (folder,) = delivered(house.root).values()
+    return folder
+
+
+async def test_objects_come_back_with_their_answers_as_members(tmp_path: Path):
+    lines = [json.dumps(record) for record in RECORDS]
+    house = House(tmp_path, SCHEMA)
+    house.remote.verdicts = {"2": [400]}
+    folder = await lived(house, "a.jsonl", "\n".join(lines) + "\n")
+    found = read_lines(folder / "records.jsonl")
+    assert [{name: one[name] for name in sent} for sent, one in zip(RECORDS, found, strict=True)]
+    assert [one["verdict"] for one in found] == ["of 1", None, "of 3"]
+    assert (folder / "retry.jsonl").read_text() == lines[1] + "\n"
+    assert '"n": 1.5' in (folder / "records.jsonl").read_text().splitlines()[0]
+
+
+async def test_an_array_comes_back_as_an_array(tmp_path: Path):
+    folder = await lived(House(tmp_path, SCHEMA), "a.json", json.dumps(RECORDS))
+    found = json.loads((folder / "results.json").read_bytes())
+    assert [one["score"] for one in found] == [1, 1, 1]
+    assert found[1]["nested"] == {"a": [1, 2]}
+    assert [line["output"] for line in read_lines(folder / "results.jsonl")] == [
+        judged(str(n)) for n in (1, 2, 3)
+    ]
+
+
+async def test_plain_text_comes_back_as_results_alone(tmp_path: Path):
+    house = House(tmp_path, PLAIN)
+    house.remote.verdicts = {"2": [400]}
+    folder = await lived(house, "a.txt", "one\n\ntwo\nthree\n")
+    assert not list(folder.glob("results.t*"))
+    assert [line["ok"] for line in read_lines(folder / "results.jsonl")] == [True, False, True]
+    assert (folder / "retry.txt").read_text() == "two\n"
+
+
+async def test_vectors_come_back_beside_the_records_where_they_have_a_place(tmp_path: Path):
+    task = 'endpoint = "/v1/embeddings"\nmodel = "text-embedding-3-small"\nprompt = "{{ text }}"\n'
+    house = House(tmp_path, task + "records_per_request = 2\n")
+
+    def vectors(request: Request) -> tuple[int, dict[str, Any]]:
+        texts = request["body"]["input"]
+        data = [{"index": n, "embedding": [float(len(text))]} for n, text in enumerate(texts)]
+        usage = {"prompt_tokens": 3, "total_tokens": 3}
+        return 200, {"model": request["body"]["model"], "data": data[::-1], "usage": usage}
+
+    house.remote.answers = vectors
+    content = "".join(json.dumps(record) + "\n" for record in RECORDS)
+    folder = await lived(house, "a.jsonl", content)
+    assert [one["embedding"] for one in read_lines(folder / "records.jsonl")] == [
+        [3.0],
+        [3.0],
+        [5.0],
+    ]
+    assert [one["output"] for one in read_lines(folder / "results.jsonl")] == [[3.0], [3.0], [5.0]]
+
+
+@pytest.mark.parametrize("setting", ["keep", "fail"])
+async def test_an_answer_that_was_cut_off_is_what_the_setting_says(tmp_path: Path, setting: str):
+    house = House(tmp_path, PLAIN, retries={"on_truncated": setting})
+
+    def cut(request: Request) -> tuple[int, dict[str, Any]]:
+        status, body = as_asked(request)
+        body["choices"][0]["finish_reason"] = "length"
+        return status, body
+
+    house.remote.answers = cut
+    folder = await lived(house, "a.txt", "one\n")
+    (line,) = read_lines(folder / "results.jsonl")
+    assert line["ok"] is (setting == "keep")

@@ -1,7 +1,8 @@
-"""A file in a task's folder is that task's one job, wherever the claim is killed."""
+"""A file in a task's folder is that task's one job, and one folder, wherever the house is killed."""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 
 from batchd.core.model import JobState
 from batchd.stages import claim
+from tests.crash.lives import life
 from tests.crash.tripwire import TRIPWIRE, Killed, TrippedLedger, TrippedRemote
 from tests.fakes.clock import FakeClock
-from tests.houses import drop, open_services, request, write_task
+from tests.houses import delivered, drop, open_services, read_receipt, request, write_task
 
 CSV = b"text\nfine\n"
-ONE_BY_ONE = {"inbox": {"done_file": "require"}}
+ANNOUNCED = {"inbox": {"done_file": "require"}}
 
 
 def drop_all(root: Path, *, with_done: bool) -> None:
@@ -32,7 +34,7 @@ def drop_all(root: Path, *, with_done: bool) -> None:
             (root / "inbox" / f"{name}.done").write_bytes(b"complete")
 
 
-async def life(
+async def claims(
     root: Path, clock: FakeClock, kill_at: int | None, settings: dict[str, Any]
 ) -> set[tuple[str, bytes]]:
     """Claim until nothing is left to claim, or until killed; return what the ledger has."""
@@ -62,14 +64,14 @@ async def life(
     return claimed
 
 
-async def lived(root: Path, settings: dict[str, Any], *, kill_at: int | None) -> int:
+async def claimed_once(root: Path, settings: dict[str, Any], *, kill_at: int | None) -> int:
     """Drop, be killed, live on, look; return how many places to die there were."""
     clock = FakeClock()
     drop_all(root, with_done=bool(settings))
-    claimed = await life(root, clock, kill_at, settings)
+    claimed = await claims(root, clock, kill_at, settings)
     places, place = len(TRIPWIRE.seen), (TRIPWIRE.seen or ["?"])[-1]
     if kill_at is not None:
-        claimed = await life(root, clock, None, settings)
+        claimed = await claims(root, clock, None, settings)
 
     assert claimed == {("", b"a.jsonl"), ("embed", b"a.csv"), ("sentiment", b"a.csv")}, place
     left = sorted(str(path.relative_to(root)) for path in (root / "inbox").rglob("*"))
@@ -78,11 +80,50 @@ async def lived(root: Path, settings: dict[str, Any], *, kill_at: int | None) ->
     return places
 
 
-@pytest.mark.parametrize("settings", [{}, ONE_BY_ONE], ids=["settled", "announced"])
+@pytest.mark.parametrize("settings", [{}, ANNOUNCED], ids=["settled", "announced"])
 async def test_killed_anywhere_each_is_claimed_once_for_its_task(settings: dict[str, Any]):
     memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        places = await lived(Path(folder) / "whole", settings, kill_at=None)
+        places = await claimed_once(Path(folder) / "whole", settings, kill_at=None)
         assert places > 15
         for kill_at in range(1, places + 1):
-            await lived(Path(folder) / str(kill_at), settings, kill_at=kill_at)
+            await claimed_once(Path(folder) / str(kill_at), settings, kill_at=kill_at)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+async def delivered_once(root: Path, *, kill_at: int | None) -> int:
+    """Drop a table with a done file, be killed, live on; return how many places to die there were."""
+    clock = FakeClock()
+    remote = TrippedRemote(clock)
+    remote.verdicts = {"2": [429, 200]}
+    write_task(root, "sentiment")
+    (root / "inbox" / "sentiment").mkdir(parents=True)
+    (root / "inbox" / "sentiment" / "a.csv").write_bytes(b"text\none\ntwo\nthree")
+    (root / "inbox" / "sentiment" / "a.csv.done").write_bytes(b"complete")
+    await life(root, remote, clock, kill_at, **ANNOUNCED)
+    places, place = len(TRIPWIRE.seen), (TRIPWIRE.seen or ["?"])[-1]
+    if kill_at is not None:
+        await life(root, remote, clock, None, **ANNOUNCED)
+
+    folder = delivered(root)["a"]
+    rows = rows_of(folder / "results.csv")
+    assert [row["text"] for row in rows] == ["one", "two", "three"], place
+    assert all(row["answer"] and not row["batchd_error"] for row in rows), place
+    assert sorted(path.name for path in (folder / "input").iterdir()) == ["a.csv", "a.csv.done"]
+    assert read_receipt(folder)["task"] == "sentiment", place
+    assert list((root / "inbox" / "sentiment").iterdir()) == [], place
+    assert len(remote.opened) == 2, place  # the second round has what failed in the first
+    return places
+
+
+async def test_killed_anywhere_its_table_comes_back_once_with_an_answer_beside_each_row():
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        places = await delivered_once(Path(folder) / "whole", kill_at=None)
+        assert places > 50
+        for kill_at in range(1, places + 1):
+            await delivered_once(Path(folder) / str(kill_at), kill_at=kill_at)

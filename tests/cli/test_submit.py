@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -299,20 +298,14 @@ def test_beside_a_real_daemon_a_file_is_dropped_waited_for_and_tried_again(
     processes.wait(lambda: "a-retry" in delivered(root), what="the second try")
 
 
-def belongs_to_sentiment(connection: sqlite3.Connection) -> None:
-    connection.execute("UPDATE jobs SET task = 'sentiment', name = ?", (b"a.csv",))
-
-
 async def test_what_failed_of_a_table_goes_back_into_its_tasks_folder(shell, root, task):
     async with open_services(root) as services:
-        services.remote.verdicts = {"r-2": [400]}
-        drop(root, "a.jsonl", requests(3))
+        services.remote.verdicts = {"2": [400]}
+        folder = root / "inbox" / "sentiment"
+        folder.mkdir()
+        (folder / "a.csv").write_text("text\nfine\nbad\n")
         await live(services, deliveries=1)
         (job,) = await services.ledger.jobs_in("delivered")
-        await services.ledger.lend(belongs_to_sentiment)
-        folder = delivered(root)["a"]
-        (folder / "retry.jsonl").unlink()
-        (folder / "retry.csv").write_text("text\nfine\n")
 
         def again(*words: str):
             return shell(*with_tasks(root, "retry", *words))
@@ -321,10 +314,34 @@ async def test_what_failed_of_a_table_goes_back_into_its_tasks_folder(shell, roo
         by = "1 row, by the task sentiment as it is now"
         assert said.out == f"{job.id}: would be inbox/sentiment/a-retry.csv: {by}\n"
         assert again("--all-failed").code == Exit.OK
-        assert (root / "inbox" / "sentiment" / "a-retry.csv").read_text() == "text\nfine\n"
+        assert (folder / "a-retry.csv").read_text() == "text\nbad\n"
         assert "waits as inbox/sentiment/a-retry.csv" in again(job.id).err
+
+        services.remote.verdicts = {}
+        await live(services, deliveries=2)
+        (answer,) = read_lines(delivered(root)["a-retry"] / "results.jsonl")
+        assert answer["ok"]
+        assert "it was dropped again already, as job" in again(job.id).err
 
         (root / "config" / "tasks" / "sentiment.toml").unlink()
         said = again(job.id, "--again")
         assert said.code == Exit.REFUSED
         assert "there is no task sentiment any more" in said.err
+
+
+@pytest.mark.processes
+def test_a_submitted_table_is_waited_for(shell, root, task, processes, tmp_path):
+    """Beside a file of the same name that has no task: each is known by its folder."""
+    sandbox = processes.sandbox()
+    (tmp_path / "tasks").mkdir()
+    (root / "config" / "tasks" / "sentiment.toml").rename(tmp_path / "tasks" / "sentiment.toml")
+    config = tmp_path / "empty.toml"
+    processes.daemon(root, sandbox)
+    Path("a.jsonl").write_text(json.dumps({"text": "fine"}) + "\n")
+
+    said = shell("submit", "a.jsonl", "--task", task, "--wait", "--config", str(config))
+
+    assert said.code == Exit.OK, said.err
+    assert said.out.splitlines()[-1].split()[1] == "completed"
+    (folder,) = (root / "outbox").glob("a--*")
+    assert (folder / "records.jsonl").is_file()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 import structlog
 from anyio.abc import TaskGroup
 
@@ -78,6 +79,7 @@ class Services:
     scan_only: str | None = None  #: why the inbox can't be watched (a network file system)
     collector: Collector = field(default_factory=Collector)
     intake: Intake = field(default_factory=Intake)
+    judging: anyio.Lock = field(default_factory=anyio.Lock)  #: of a shard's answers
     listed: set[str] = field(default_factory=set)  #: job folders that the ledger has, as it said
     broken_told: dict[str, str] = field(default_factory=dict)  #: tasks, and what is wrong with each
     waiting_for_task: dict[str, str] = field(default_factory=dict)  #: claimed jobs, and for what

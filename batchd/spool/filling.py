@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from batchd.core.receipt import DeliveredFile
-from batchd.spool.placing import placed
+from batchd.spool.placing import placed, sync_folder
 
 _CHUNK = 1 << 16  #: bytes hashed and written together: line by line takes three times as long
 
@@ -68,7 +68,7 @@ class Filling:
         return sorted([*written, *map(_delivered, self._others)], key=lambda file: file.name)
 
     def _opened(self, name: str) -> _Hashed:
-        file = self._stack.enter_context(placed(self._folder / name))
+        file = self._stack.enter_context(placed(self._folder / name, among_others=True))
         hashed = self._open[name] = _Hashed(file)
         self._stack.callback(hashed.flush)  # the last thing before the file is made durable
         return hashed
@@ -85,3 +85,4 @@ def filled(folder: Path) -> Iterator[Filling]:
     """Fill a folder; leaving this without an error makes every file of it durable and whole."""
     with ExitStack() as stack:
         yield Filling(folder, stack)
+    sync_folder(folder)

@@ -16,20 +16,24 @@ _BUFFER = 1 << 20
 
 
 @contextmanager
-def placed(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that appears whole: an error or a crash in between leaves a `.part` at most."""
+def placed(path: Path, *, among_others: bool = False) -> Iterator[BinaryIO]:
+    """Write a file that appears whole: an error or a crash in between leaves a `.part` at most.
+
+    `among_others`: the caller makes its name durable, with those of other files.
+    """
     part = path.with_name(path.name + PART)
     with part.open("wb", buffering=_BUFFER) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    sync_folder(path.parent)
+    if not among_others:
+        sync_folder(path.parent)
 
 
-def place(path: Path, content: bytes) -> None:
-    """Write a small file that appears whole."""
-    with placed(path) as file:
+def place(path: Path, content: bytes, *, among_others: bool = False) -> None:
+    """Write a small file that appears whole; see `placed`."""
+    with placed(path, among_others=among_others) as file:
         file.write(content)
 
 

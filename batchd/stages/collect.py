@@ -75,7 +75,10 @@ async def _collect(shard: Shard, services: Services) -> None:
     gone = await fetch(shard, services)
     if gone and await _waits_for_a_file(shard, gone, services, final=is_final(job)):
         return
-    tally = await _judged(shard, job, services, lost=gone is not None)
+    # Fetched together, judged one by one: it is work for one processor, and each takes memory for
+    # all the ids of its shard.
+    async with services.judging:
+        tally = await _judged(shard, job, services, lost=gone is not None)
     if gone:
         log.warning("answers.lost", job=shard.job, shard=shard.id, text=str(gone), **tally.oddities)
     if UNUSABLE in tally.oddities:

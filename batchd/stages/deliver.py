@@ -156,7 +156,8 @@ def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
         now=services.clock.now(),
         price_source=services.prices.source,
     )
-    place(draft / "receipt.json", msgspec.json.format(msgspec.json.encode(bill)) + b"\n")
+    whole = msgspec.json.format(msgspec.json.encode(bill)) + b"\n"
+    place(draft / "receipt.json", whole, among_others=True)
     place(draft / "RECEIPT.txt", receipt_as_text(bill).encode())
     folder = folder_name(job.id, job.name, ending=ENDINGS.get(bill["outcome"], ""))
     return _Built(folder, bill["outcome"], _summary(bill))

@@ -226,6 +226,10 @@ class Processes:
             self.wait_for_event(daemon, "daemon.ready", within=START_SECONDS)
         return daemon
 
+    def adopt(self, process: Process) -> None:
+        """Let a child that was started otherwise end with the test, too."""
+        self._all.append(process)
+
     def wait_for_event(
         self, daemon: Daemon, name: str, *, within: float = 30.0, **facts: Any
     ) -> Event:

@@ -1,0 +1,205 @@
+"""Tables that nobody on this project wrote, through the ready tasks: in order, whole, each its own.
+
+The published ones lie beside the repository, and only there; the transactions are generated.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.tables import (
+    DATA,
+    answer_of,
+    asked_ids,
+    delivered_to,
+    drop_into,
+    misfits,
+    requests_of,
+    rows_of,
+    same_cell,
+    with_ready_tasks,
+    words_of,
+)
+from tests.houses import read_lines, read_receipt
+
+pytestmark = pytest.mark.processes
+
+
+def published(name: str) -> bytes:
+    if not (DATA / name).exists():
+        pytest.skip(f"{name} does not lie beside the repository")
+    return (DATA / name).read_bytes()
+
+
+def check_table(folder: Path, content: bytes) -> list[dict[str, Any]]:
+    """The sender's columns and rows are what they were, byte for byte once parsed."""
+    before = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+    with (folder / "results.csv").open(encoding="utf-8-sig", newline="") as lines:
+        after = list(csv.reader(lines, strict=True))
+    width = len(before[0])
+    assert [row[:width] for row in after] == before
+    return rows_of((folder / "results.csv").read_bytes(), "results.csv")
+
+
+def check_answers(folder: Path, rows: list[dict[str, Any]], requests: list[Any]) -> None:
+    """Each row's answer is the one to its own request, in results.jsonl and beside the row."""
+    results = read_lines(folder / "results.jsonl")
+    assert [result["ok"] for result in results] == [True] * len(rows)
+    assert [request["custom_id"] for request in requests] == [
+        str(number) for number in range(1, len(rows) + 1)
+    ]
+    for row, request, result in zip(rows, requests, results, strict=True):
+        expected = answer_of(request)
+        assert result["output"] == expected
+        if isinstance(expected, dict):
+            assert all(same_cell(row[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("task", ["qualify", "parse"])
+def test_three_thousand_job_postings_come_back_in_order_each_with_its_own_answer(
+    processes, root, tmp_path, task
+):
+    content = published("job_postings.csv")
+    tasks = with_ready_tasks(tmp_path)
+    schema = tomllib.loads((tasks / f"{task}.toml").read_text())["output"]["schema"]
+    sandbox = processes.sandbox()
+    drop_into(root, task, "postings.csv", content)
+    processes.daemon(root, sandbox)
+
+    folder = delivered_to(processes, root, "postings")
+    rows = check_table(folder, content)
+    assert len(rows) == 3083
+    (requests,) = requests_of(root, folder)
+    check_answers(folder, rows, requests)
+    for row, request in zip(rows, requests, strict=True):
+        assert f"\nTitle: {row['title']}\n" in f"\n{words_of(request)}"
+    outputs = (result["output"] for result in read_lines(folder / "results.jsonl"))
+    assert misfits(schema, outputs) == []
+    assert read_receipt(folder)["requests"]["succeeded"] == 3083
+
+
+def test_a_thousand_reviews_are_judged_by_their_texts(processes, root, tmp_path):
+    content = published("food_reviews.csv")
+    with_ready_tasks(tmp_path)
+    sandbox = processes.sandbox()
+    drop_into(root, "sentiment", "reviews.csv", content)
+    processes.daemon(root, sandbox)
+
+    folder = delivered_to(processes, root, "reviews")
+    rows = check_table(folder, content)
+    assert len(rows) == 1000
+    (requests,) = requests_of(root, folder)
+    check_answers(folder, rows, requests)
+    # The sandbox goes by words; with the stars that people gave, it agrees more often than not.
+    stars = {"positive": ("4", "5"), "negative": ("1", "2"), "neutral": ("3",)}
+    agreed = sum(row["Score"] in stars[row["sentiment"]] for row in rows)
+    assert agreed > 500
+
+
+def test_a_thousand_reviews_become_vectors(processes, root, tmp_path):
+    content = published("food_reviews.csv")
+    with_ready_tasks(tmp_path)
+    sandbox = processes.sandbox()
+    drop_into(root, "embed", "reviews.csv", content)
+    processes.daemon(root, sandbox)
+
+    folder = delivered_to(processes, root, "reviews")
+    rows = check_table(folder, content)
+    (requests,) = requests_of(root, folder)
+    check_answers(folder, rows, requests)
+    assert [request["body"]["input"] for request in requests] == [row["Text"] for row in rows]
+    assert {len(result["output"]) for result in read_lines(folder / "results.jsonl")} == {512}
+    assert list(rows[0])[-1] == "batchd_error"
+    assert "embedding" not in rows[0]
+
+
+SHOPS = ("GREEN GROCER", "CITY TRANSIT", "NORTH POWER", "STREAMFLIX.COM", "SHOES4U", "OLD OAK INN")
+
+
+def transactions(count: int) -> bytes:
+    """A bank's export, the same every time."""
+    chance = random.Random(20260901)
+    lines = ["date,description,amount"]
+    for number in range(1, count + 1):
+        amount = chance.choice([-1, -1, -1, 1]) * chance.randint(100, 250_000) / 100
+        text = f"{chance.choice(SHOPS)} {chance.randint(1000, 9999)} REF {number:05}"
+        lines.append(f"2026-09-{chance.randint(1, 30):02},{text},{amount:.2f}")
+    return "\n".join(lines).encode() + b"\n"
+
+
+def test_of_a_thousand_transactions_only_the_missing_ones_travel_again(processes, root, tmp_path):
+    """Ten per request; 3 % of the entries are missing (most once, some always), and 1 % are
+    followed by one of nobody's."""
+    content = transactions(1000)
+    with_ready_tasks(tmp_path)
+    faults = [
+        {"what": "drop", "rate": 0.025, "times": 1},
+        {"what": "drop", "rate": 0.005},
+        {"what": "invent", "rate": 0.01},
+    ]
+    sandbox = processes.sandbox(answer_faults=faults)
+    drop_into(root, "categorize_transactions", "bank.csv", content)
+    processes.daemon(root, sandbox)
+
+    folder = delivered_to(processes, root, "bank")
+    rows = check_table(folder, content)
+    rounds = requests_of(root, folder)
+    results = read_lines(folder / "results.jsonl")
+    asked = [[name for request in each for name in asked_ids(request)] for each in rounds]
+    assert asked[0] == [result["custom_id"] for result in results] == all_rows(1000)
+    assert [len(each) for each in rounds] == [100, -(-len(asked[1]) // 10), -(-len(asked[2]) // 10)]
+
+    # What was asked once more is what was missing, and nothing else.
+    attempts = {result["custom_id"]: result["attempts"] for result in results}
+    assert 15 < len(asked[1]) < 50
+    assert set(asked[1]) == {name for name, count in attempts.items() if count > 1}
+    assert set(asked[2]) == {name for name, count in attempts.items() if count > 2}
+    failed = [result for result in results if not result["ok"]]
+    assert [result["custom_id"] for result in failed] == asked[2]
+    assert {result["error"]["code"] for result in failed} == {"missing_record"}
+
+    expected = expected_entries(rounds)
+    for row, result in zip(rows, results, strict=True):
+        if result["ok"]:
+            assert result["output"] == expected[result["custom_id"]]
+            assert (row["category"], row["batchd_error"]) == (result["output"]["category"], "")
+        else:
+            assert row["batchd_error"].startswith("missing_record: ")
+            assert row["category"] == ""
+    check_receipt(read_receipt(folder), failed=len(failed), again=len(asked[1]))
+    retried = rows_of((folder / "retry.csv").read_bytes(), "retry.csv")
+    assert [row["description"][-5:] for row in retried] == [f"{int(n):05}" for n in asked[2]]
+
+
+def all_rows(count: int) -> list[str]:
+    return [str(number) for number in range(1, count + 1)]
+
+
+def expected_entries(rounds: list[list[Any]]) -> dict[str, Any]:
+    """The sandbox's answer to each record: the same in whatever company it is asked."""
+    found: dict[str, Any] = {}
+    for request in (request for each in rounds for request in each):
+        for entry in answer_of(request)["records"]:
+            assert found.setdefault(entry["id"], entry["answer"]) == entry["answer"]
+            assert entry["answer"]["counterparty"].startswith(f"{entry['id']}: 2026-09-")
+    return found
+
+
+def check_receipt(receipt: dict[str, Any], *, failed: int, again: int) -> None:
+    requests = receipt["requests"]
+    assert (requests["total"], requests["failed"]) == (1000, failed)
+    assert requests["succeeded"] == 1000 - failed
+    assert receipt["rounds"] == 3
+    assert receipt["errors"]["missing_record"]["count"] == failed > 0
+    counted = Counter(receipt["oddities"])
+    assert 3 <= counted["invented_ids"] <= 30
+    assert receipt["batches"][0]["requests"] == 100
+    assert sum(batch["requests"] for batch in receipt["batches"][1:]) < again

@@ -43,14 +43,6 @@ GROUPED = GROUPED.replace('model = "gpt-4o-mini"', 'model = "gpt-4o-mini"\nrecor
 NAMED = '{0}\n[input]\nid = "key"\n'
 
 
-def write_task(root: Path, name: str, content: str) -> Path:
-    """Write a task file where the test's house looks for it."""
-    path = root / "config" / "tasks" / f"{name}.toml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
-    return path
-
-
 def drop_table(root: Path, task: str, name: str, content: str | bytes) -> Path:
     """Drop a table into a task's folder, as a program should: write elsewhere, rename."""
     inbox = root / "inbox"
@@ -118,3 +110,21 @@ def as_asked(request: Request) -> tuple[int, dict[str, Any]]:
 
 def _entries(ids: Iterable[str]) -> dict[str, Any]:
     return {"records": [{"id": id, "answer": judged(id)} for id in ids]}
+
+
+class Careless:
+    """Answers that leave some records out, and invent others: the first time only."""
+
+    def __init__(self, *ids: str) -> None:
+        self.left_out = list(ids)
+        self.asked: list[list[str]] = []
+
+    def __call__(self, request: Request) -> tuple[int, dict[str, Any]]:
+        status, body = as_asked(request)
+        ids = asked_ids(request) or []
+        self.asked.append(ids)
+        entries = [{"id": id, "answer": judged(id)} for id in ids if id not in self.left_out]
+        entries += [{"id": "nobody", "answer": judged("nobody")} for id in ids if id == "2"]
+        self.left_out = [id for id in self.left_out if id not in ids]
+        body["choices"][0]["message"]["content"] = json.dumps({"records": entries})
+        return status, body

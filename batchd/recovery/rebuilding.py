@@ -14,6 +14,7 @@ from batchd.core.subjects import Job, Shard
 from batchd.recovery.disk import claimed_at
 from batchd.recovery.lines import Lines
 from batchd.recovery.listing import CannotKnow, number_of
+from batchd.rounds.keeping import recipe_of
 
 Rows = Mapping[str, RowSet]  #: by batch
 
@@ -25,7 +26,8 @@ def rebuilt_job(job: str, lines: Lines, *, now: float) -> Job:
         id=job,
         state=JobState.ACTIVE,
         name=os.fsencode(lines.path.name),
-        task="",
+        task=lines.task.name if lines.task else "",
+        recipe=recipe_of(lines.task) if lines.task else None,
         size=status.st_size,
         owner=status.st_uid,
         round=1,

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import msgspec
 
 from batchd.core.model import Batch, BatchStatus, JobState
 from batchd.core.names import shown
 from batchd.core.subjects import Job, Shard
+from batchd.core.tasks import decode
 from batchd.recovery.disk import Found, claimed_at, look
 from batchd.recovery.finished import finished_jobs, may_have_joined
 from batchd.recovery.keeping import collected_shards, kept_shards, not_yet_delivered, tied
-from batchd.recovery.lines import Lines
+from batchd.recovery.lines import Lines, TableLines
 from batchd.recovery.listing import (
     CannotKnow,
     adopted_by_lines,
@@ -116,7 +119,7 @@ class Recovery:
         ours = by_job(batches, pending, root)
         since = min(map(claimed_at, pending.values())) - _BEFORE
         if strays := nameless(batches, since=since, ignored=self.wish.ignored):
-            files = {job: Lines(path, self.settings) for job, path in pending.items()}
+            files = dict(self._planned(pending))
             for job, more in (await adopted_by_lines(strays, files, self.remote)).items():
                 ours.setdefault(job, []).extend(more)
         return ours, root
@@ -166,7 +169,7 @@ class Recovery:
         self, job: str, path: Path, batches: Sequence[Batch], outcome: Outcome
     ) -> str:
         try:
-            lines = Lines(path, self.settings)
+            lines = self._lines(job, path)
             shards = await self._shards(job, lines, batches)
         except CannotKnow as unknown:
             outcome.left.append(job)
@@ -177,6 +180,23 @@ class Recovery:
         sent = [shard for shard in shards if shard.batch]
         unsent = sum(shard.requests for shard in shards if not shard.batch)
         return f"rebuilt: {len(sent)} batches are looked after again, {unsent} requests are sent"
+
+    def _planned(self, pending: Mapping[str, Path]) -> Iterator[tuple[str, Lines]]:
+        """Yield what may have been sent: a table whose job keeps no task never was."""
+        for job, path in pending.items():
+            with suppress(CannotKnow):
+                yield job, self._lines(job, path)
+
+    def _lines(self, job: str, path: Path) -> Lines:
+        """Read a dropped file again: a table by the task that its job keeps."""
+        work = Work(self.folders.work)
+        if not work.task_of(job):
+            return Lines(path, self.settings)
+        try:
+            task = decode(work.task_file(job).read_bytes())
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CannotKnow("its task.json can't be read, which says what was asked") from error
+        return TableLines(path, task, self.settings)
 
     async def _shards(self, job: str, lines: Lines, batches: Sequence[Batch]) -> list[Shard]:
         if not lines.is_good:

@@ -14,7 +14,7 @@ from batchd.core.model import BatchError, CancelWhy, JobState, ShardState
 from batchd.runtime.services import Services
 from batchd.stages import claim, collect, plan, poll, submit
 from tests.fakes.remote import Request
-from tests.houses import delivered, live, read_lines, read_receipt
+from tests.houses import delivered, live, read_lines, read_receipt, write_task
 from tests.stages.steps import step, until
 from tests.stages.table_house import JOB, OTHER, House, checked
 from tests.tables import (
@@ -22,13 +22,12 @@ from tests.tables import (
     NAMED,
     PLAIN,
     SCHEMA,
+    Careless,
     as_asked,
-    asked_ids,
     csv_of,
     judged,
     rows_of_csv,
     table,
-    write_task,
 )
 
 
@@ -95,24 +94,6 @@ async def test_what_fails_is_tried_again_or_told_beside_its_row(tmp_path: Path):
     assert "4 of 6 records were answered, 2 were not." in text
     assert "(first in row 5)" in text
     assert "drop retry.csv into inbox/judge/" in text
-
-
-class Careless:
-    """Answers that leave some records out, and invent others: the first time only."""
-
-    def __init__(self, *ids: str) -> None:
-        self.left_out = list(ids)
-        self.asked: list[list[str]] = []
-
-    def __call__(self, request: Request) -> tuple[int, dict[str, Any]]:
-        status, body = as_asked(request)
-        ids = asked_ids(request) or []
-        self.asked.append(ids)
-        entries = [{"id": id, "answer": judged(id)} for id in ids if id not in self.left_out]
-        entries += [{"id": "nobody", "answer": judged("nobody")} for id in ids if id == "2"]
-        self.left_out = [id for id in self.left_out if id not in ids]
-        body["choices"][0]["message"]["content"] = json.dumps({"records": entries})
-        return status, body
 
 
 async def test_of_several_records_only_those_without_an_answer_travel_again(tmp_path: Path):

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from batchd.cli.asking import folders_of, recipes_of
+from batchd.cli.check_page import lines_of
 from batchd.cli.exits import Exit, complain
 from batchd.cli.local import from_ledger
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
 from batchd.control.checking import (
-    CUT_BY,
     SCHEMA,
     Checked,
     Fate,
@@ -30,22 +33,15 @@ from batchd.control.client import Refused, ask
 from batchd.control.messages import Standing
 from batchd.core.errors import ConfigError
 from batchd.core.names import printable
-from batchd.core.problems import CAUTIONS, Problem
-from batchd.core.usage import Charge
-from batchd.core.words import size
+from batchd.core.tasks import Task
 from batchd.meters.prices import Prices
 from batchd.meters.tokens import counter
 from batchd.settings import Settings
-from batchd.spool.examining import Examined
 from batchd.spool.folders import Folders
 
-_LABEL = 12
-_INDENT = "  " + " " * _LABEL
-_WOULD = {
-    Fate.ACCEPTED: "would be accepted",
-    Fate.HELD: "would be held by the budget",
-    Fate.REJECTED: "would be rejected",
-}
+if TYPE_CHECKING:
+    from batchd.spool.recipes import Broken
+
 #: When files differ, the worst of them is the exit code.
 _WORST = (
     (Fate.REJECTED, Exit.FAILED),
@@ -64,14 +60,29 @@ def check(loaded: Loaded, files: tuple[Path, ...], as_json: bool) -> int:
     """Say what would become of files: batches, tokens, cost, and every mistake.
 
     Every line is read by the rules that the daemon has, wherever the file lies, and nothing is
-    sent. Each file is held against the budget by itself, with what is spent already. Exits 1 when a file would be rejected, 4 when one is not there.
+    sent. A file in a task's folder (inbox/NAME/) is read as that task does. Each is held against
+    the budget by itself, with what is spent already. Exits 1 when a file would be rejected, 4 when
+    one is not there.
     """
+    return look(loaded, [(file, _task_of(file, loaded)) for file in files], as_json=as_json)
+
+
+def look(
+    loaded: Loaded, files: Sequence[tuple[Path, Task | Broken | None]], *, as_json: bool
+) -> int:
+    """Check files, each by its task or as request lines, and show what was found."""
     settings, holds = _as_known(loaded.settings)
     prices = Prices(settings.prices)
     count = counter(settings.batches.count_tokens)
+    known = recipes_of(loaded).names()
+    read = partial(look_at, prices=prices, count=count, holds=holds, tasks=known)
     results = []
-    for file in files:
-        results.append(look_at(file, settings, prices=prices, count=count, holds=holds))
+    for file, task in files:
+        if task is None or isinstance(task, Task):
+            found = read(file, settings, task=task)
+        else:
+            found = Checked(file, Fate.UNREADABLE, trouble=f"it would wait: {task}")
+        results.append(found)
         if not as_json:
             _show(results, settings)
     if as_json:
@@ -79,6 +90,14 @@ def check(loaded: Loaded, files: tuple[Path, ...], as_json: bool) -> int:
         click.echo(json.dumps({"schema": SCHEMA, "prices": prices.source, "files": files_as_dicts}))
     fates = {checked.fate for checked in results}
     return next((code for fate, code in _WORST if fate in fates), Exit.OK)
+
+
+def _task_of(file: Path, loaded: Loaded) -> Task | Broken | None:
+    """Return the task whose folder a file lies in, or what is wrong with it; None for no task's."""
+    folder = file.absolute().parent
+    if folder.parent.resolve() != folders_of(loaded).inbox.resolve():
+        return None
+    return recipes_of(loaded).get(folder.name)
 
 
 def _as_known(settings: Settings) -> tuple[Settings, Holds]:
@@ -100,129 +119,5 @@ def _show(results: Sequence[Checked], settings: Settings) -> None:
     """The last of them, at once: the next may take a while."""
     if len(results) > 1:
         click.echo()
-    for line in _lines(results[-1], settings):
+    for line in lines_of(results[-1], settings):
         click.echo(printable(line))
-
-
-def _lines(checked: Checked, settings: Settings) -> Iterator[str]:
-    found = checked.examined
-    if found is None:
-        yield f"{checked.path}: {checked.trouble}"
-        return
-    yield f"{checked.path} ({size(found.size)}): {_WOULD[checked.fate]}"
-    if checked.note:
-        yield _line("name", f"left alone in the inbox: {checked.note}")
-    if found.inflated is not None and not found.problems.total:
-        yield _line("inflated", size(found.inflated))
-    yield from _requests(checked)
-    if checked.fate is not Fate.REJECTED:
-        yield from _plan(checked, found, settings)
-    yield from _repairs(found)
-    yield from _warnings(found)
-    yield from _problems(found)
-
-
-def _line(label: str, text: str) -> str:
-    return f"  {label:<{_LABEL}}{text}"
-
-
-def _requests(checked: Checked) -> Iterator[str]:
-    for number, kind in enumerate(checked.kinds):
-        texts = f", {kind.inputs:,} texts" if kind.inputs else ""
-        yield _line(
-            "" if number else "requests",
-            f"{kind.requests:,} to {kind.model}, {kind.endpoint}{texts}",
-        )
-
-
-def _plan(checked: Checked, found: Examined, settings: Settings) -> Iterator[str]:
-    yield _line("batches", f"{len(found.shards):,}: {_why(checked, found)}")
-    yield _line("input", f"{checked.input_tokens:,} tokens, {_how_counted(found)}")
-    yield _line("output", _output(checked, found, settings))
-    yield _line("cost", _cost(checked.cost))
-    for sentence in checked.budget:
-        yield _line("budget", f"{sentence}; held until batchd release JOB")
-
-
-def _why(checked: Checked, found: Examined) -> str:
-    kinds = len(checked.kinds)
-    one = "one model, one endpoint, within all limits"
-    several = f"one for each of {kinds} combinations of model and endpoint"
-    reasons = [several if kinds > 1 else one if not found.cuts else "one model, one endpoint"]
-    reasons += [
-        f"cut {'once' if times == 1 else f'{times:,} times'} by {CUT_BY[limit]}"
-        for limit, times in found.cuts.items()
-    ]
-    as_it_is = "as it lies" if found.inflated is None else "inflated, as it is"
-    reasons += [f"the file travels {as_it_is}"] if found.verbatim else []
-    return "; ".join(reasons)
-
-
-def _how_counted(found: Examined) -> str:
-    if not found.is_counted:
-        return "estimated: a quarter of the bytes (batches.count_tokens)"
-    if found.exact == found.requests:
-        return "exact: counted with the model's vocabulary"
-    rest = found.requests - found.exact
-    return f"estimated: {rest:,} requests have more than texts, or a model of another vocabulary"
-
-
-def _output(checked: Checked, found: Examined, settings: Settings) -> str:
-    unlimited = found.warnings.counts().get("no_output_limit", 0)
-    each = f"budget.output_tokens = {settings.budget.output_tokens:,} for each of {unlimited:,}"
-    whose = f", with {each} without a limit" if unlimited else ""
-    return f"{checked.output_tokens:,} tokens expected{whose}"
-
-
-def _cost(cost: Charge) -> str:
-    if cost.batch is None:
-        return "unknown: not every model has a price ([prices] takes your own)"
-    if cost.direct is None:
-        return f"{_dollars(cost.batch)} USD expected; what direct calls cost is not known"
-    saving = _dollars(cost.direct - cost.batch)
-    return f"{_dollars(cost.batch)} USD expected; {saving} less than direct calls"
-
-
-def _dollars(cost: float) -> str:
-    return "under 0.0001" if 0 < cost < 0.0001 else f"{cost:,.4f}"
-
-
-def _repairs(found: Examined) -> Iterator[str]:
-    repairs = found.repairs
-    for count, what in (
-        (repairs.bom, "the byte order mark is left out"),
-        (repairs.crlf_lines, f"{repairs.crlf_lines:,} lines end with CR and LF; LF is sent"),
-        (repairs.blank_lines, f"{repairs.blank_lines:,} blank lines are left out"),
-    ):
-        if count:
-            yield _line("mended", what)
-
-
-def _warnings(found: Examined) -> Iterator[str]:
-    for code, warned in found.warnings.by_code.items():
-        lines = ", ".join(f"{line:,}" for line in warned.lines)
-        more = ", ..." if warned.total > len(warned.lines) else ""
-        where = f"line{'s' if warned.total > 1 else ''} {lines}{more}"
-        detail = f" ({warned.detail})" if warned.detail else ""
-        yield _line("warning", f"{code}, {warned.total:,} of {found.requests:,} ({where})")
-        yield f"{_INDENT}{CAUTIONS[code].message}{detail}. {CAUTIONS[code].remedy}"
-
-
-def _problems(found: Examined) -> Iterator[str]:
-    problems = found.problems
-    if not problems.total:
-        return
-    counted = f"{problems.total:,}" if problems.total > 1 else "one"
-    yield _line("errors", f"{counted} in all; nothing of the file would be sent")
-    for problem in problems.listed:
-        yield from _problem(problem)
-    if problems.total > len(problems.listed):
-        yield f"{_INDENT}... and {problems.total - len(problems.listed):,} more"
-
-
-def _problem(problem: Problem) -> Iterator[str]:
-    where = f"line {problem.line:,}: " if problem.line else ""
-    yield _line("", f"{where}{problem.message}  [{problem.code}]")
-    if problem.excerpt:
-        yield f"{_INDENT}    {problem.excerpt}"
-    yield f"{_INDENT}    {problem.remedy}"

@@ -10,6 +10,10 @@ from batchd.cli.lazy import Lazy, LazyGroup
 COMMANDS = {
     "list": Lazy("batchd.cli.task_list", "List the tasks there are, and what is wrong with any."),
     "new": Lazy("batchd.cli.task_new", "Write a commented task from the columns of a sample."),
+    "check": Lazy(
+        "batchd.cli.task_check",
+        "Say what would become of a table: the first request, tokens, cost, every mistake.",
+    ),
     "try": Lazy("batchd.cli.task_try", "Ask for a few rows at once, and show the answers."),
 }
 

@@ -13,16 +13,14 @@ import msgspec
 
 from batchd.core.answers import Answer, read_answer
 from batchd.core.columns import Columns
-from batchd.core.problems import Problem
 from batchd.core.prompts import Renderer
 from batchd.core.records import Layout, Record
 from batchd.core.taking import Taker
 from batchd.core.tasks import Task
-from batchd.core.templates import BadRecord, as_json
 from batchd.meters.prices import Prices
 from batchd.remote.direct import Direct
+from batchd.rounds.table import Table
 from batchd.settings import Settings
-from batchd.tables import find_layout, records_of
 
 SCHEMA = 1
 
@@ -96,16 +94,15 @@ class Trial:
     @classmethod
     def of(cls, file: Path, task: Task, settings: Settings, *, rows: int) -> Trial:
         """Read and render the first rows. Raises `BadTable`, `BadRecord`, `FileNotFoundError`."""
-        layout = find_layout(file, task.input, name=file.name, pause=lambda: None)
-        records = list(islice(records_of(file, layout, pause=lambda: None), rows))
-        named = [(record, _id_of(record, task.input.id)) for record in records]
+        table = Table(file, task, pause=lambda: None)
+        named = [(record, table.id_of(record)) for record in islice(table.records(), rows)]
         size, renderer = task.records_per_request, Renderer(task)
         chunks = [named[at : at + size] for at in range(0, len(named), size)]
         lines = [
             renderer.request([record for record, _ in chunk], ids=[id_ for _, id_ in chunk])
             for chunk in chunks
         ]
-        return cls(task, settings, layout, chunks, lines)
+        return cls(task, settings, table.layout, chunks, lines)
 
     def ask(self, *, base_url: str | None, api_key: str) -> Iterator[Row]:
         """Ask for one request after the other; each row as it comes. Raises `RemoteError`."""
@@ -125,27 +122,6 @@ class Trial:
                         yield _row(record, id_, one, columns)
             finally:
                 runner.run(direct.close())
-
-
-def _id_of(record: Record, column: str | None) -> str:
-    """Return what identifies a record: the task's `[input] id`, or the row's number."""
-    if column is None:
-        return str(record.row)
-    value = record.fields.get(column)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a workbook has no other numbers
-    text = value if isinstance(value, str) else "" if value is None else as_json(value)
-    if not text.strip():
-        raise BadRecord(
-            Problem(
-                "missing_id",
-                f'the id is empty: column "{column}"',
-                "Fill it in, or take [input] id out of the task: then the row's number is the id.",
-                row=record.row,
-                param=column,
-            )
-        )
-    return text
 
 
 def _row(record: Record, id_: str, answer: Answer, columns: Columns) -> Row:

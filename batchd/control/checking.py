@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from batchd.core.budget import Hold, Limits, Spending, Waiting, behind, why_held
 from batchd.core.contents import Count
 from batchd.core.rendering import problems_as_dict
 from batchd.core.sharding import ShardPlan
+from batchd.core.tasks import Task
 from batchd.core.usage import Charge
 from batchd.meters.estimates import expected, together
 from batchd.meters.prices import Prices
@@ -115,6 +116,7 @@ class Checked:
     path: Path
     fate: Fate
     examined: Examined | None = None  #: None where it could not be read
+    task: Task | None = None  #: by which it is read; None for a file of request lines
     trouble: str = ""  #: why it could not
     kinds: tuple[Kind, ...] = ()
     budget: tuple[str, ...] = ()  #: what stands against the budget, a sentence each
@@ -124,6 +126,15 @@ class Checked:
     def cost(self) -> Charge:
         """Expected; unknown where one price is."""
         return together(kind.cost for kind in self.kinds)
+
+    @property
+    def added_columns(self) -> tuple[str, ...]:
+        """What the results of a table have besides its own columns."""
+        if self.task is None or self.examined is None or self.examined.layout is None:
+            return ()
+        from batchd.core.columns import added_columns
+
+        return added_columns(self.task, self.examined.layout)
 
     @property
     def input_tokens(self) -> int:
@@ -143,44 +154,67 @@ def check(
     prices: Prices,
     count: Count | None,
     holds: Holds = alone,
+    task: Task | None = None,
+    tasks: Sequence[str] = (),
 ) -> Checked:
-    """Read one file as the daemon would, wherever it lies."""
+    """Read one file as the daemon would, wherever it lies: as a `task`'s, or as request lines.
+
+    `tasks`: which there are, for who drops a table where no task is asked.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return Checked(path, Fate.UNREADABLE, trouble="it is not a file")
-        examined = _examined(path, settings, count)
+        examined = _examined(path, settings, count, task)
     except (FileNotFoundError, NotADirectoryError):
         return Checked(path, Fate.NOT_FOUND, trouble="there is no such file")
     except InputChanged:
         return Checked(path, Fate.UNREADABLE, trouble="a program is still writing it; try later")
     except OSError as error:
         return Checked(path, Fate.UNREADABLE, trouble=error.strerror or str(error))
-    return _judged(path, examined, settings, prices, holds)
+    note = _note(path, settings, task, tasks)
+    return _judged(Checked(path, Fate.ACCEPTED, examined, task, note=note), settings, prices, holds)
 
 
-def _examined(path: Path, settings: Settings, count: Count | None) -> Examined:
+def _examined(path: Path, settings: Settings, count: Count | None, task: Task | None) -> Examined:
     """Twice, if need be: a file just written has its blocks given on the disk a little later."""
+    read = _reading(task)
     for is_last in (False, True):
         try:
-            return examine(path, settings, pause=lambda: None, count=count, thorough=True)
+            return read(path, settings, pause=lambda: None, count=count, thorough=True)
         except InputChanged:
             if is_last:
                 raise
     raise AssertionError
 
 
-def _judged(
-    path: Path, examined: Examined, settings: Settings, prices: Prices, holds: Holds
-) -> Checked:
-    kinds = tuple(_kinds(examined.shards, prices))
-    left_alone = Names.of_inbox(settings.inbox).why_not(path.name)
-    note = left_alone.sentence if left_alone else ""
-    if examined.problems.total:
-        return Checked(path, Fate.REJECTED, examined, kinds=kinds, note=note)
+def _reading(task: Task | None) -> Callable[..., Examined]:
+    if task is None:
+        return examine
+    from batchd.rounds.examining import examine_table  # late: it loads what renders templates
+
+    def read(path: Path, settings: Settings, **how: Any) -> Examined:
+        return examine_table(path, task, settings, **how)
+
+    return read
+
+
+def _judged(read: Checked, settings: Settings, prices: Prices, holds: Holds) -> Checked:
+    assert read.examined is not None
+    kinds = tuple(_kinds(read.examined.shards, prices))
+    if read.examined.problems.total:
+        return replace(read, fate=Fate.REJECTED, kinds=kinds)
     hold = holds(together(kind.cost for kind in kinds).batch, settings.budget.limits)
-    budget = (hold.text,) if hold else ()
-    fate = Fate.HELD if budget else Fate.ACCEPTED
-    return Checked(path, fate, examined, kinds=kinds, budget=budget, note=note)
+    if hold is None:
+        return replace(read, kinds=kinds)
+    return replace(read, fate=Fate.HELD, kinds=kinds, budget=(hold.text,))
+
+
+def _note(path: Path, settings: Settings, task: Task | None, tasks: Sequence[str]) -> str:
+    """What its folder thinks of a name: the inbox, or a task's folder."""
+    inbox = settings.inbox
+    names = Names.of_inbox(inbox, tasks) if task is None else Names.of_task(inbox, task)
+    left_alone = names.why_not(path.name)
+    return left_alone.sentence if left_alone else ""
 
 
 def _kinds(shards: Sequence[ShardPlan], prices: Prices) -> Iterator[Kind]:
@@ -204,10 +238,13 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     """`batchd check --json`, one file."""
     found = checked.examined
     told: dict[str, Any] = {"file": str(checked.path), "fate": checked.fate}
+    if checked.task is not None:
+        told["task"] = checked.task.name
     if found is None:
         return {**told, "trouble": checked.trouble}
     return {
         **told,
+        **_table_as_dict(checked, found),
         "bytes": found.size,
         "inflated_bytes": found.inflated,
         "sha256": found.sha256,
@@ -225,6 +262,19 @@ def as_dict(checked: Checked) -> dict[str, Any]:
         "warnings": found.warnings.as_list(),
         "problems": problems_as_dict(found.problems),
         "note": checked.note,
+    }
+
+
+def _table_as_dict(checked: Checked, found: Examined) -> dict[str, Any]:
+    """What there is to say of a table besides."""
+    if checked.task is None:
+        return {}
+    return {
+        "records": found.records or 0,
+        "records_per_request": checked.task.records_per_request,
+        "columns": list(found.layout.columns) if found.layout else [],
+        "added_columns": list(checked.added_columns),
+        "first_request": msgspec.json.decode(found.example) if found.example else None,
     }
 
 

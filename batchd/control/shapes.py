@@ -208,6 +208,7 @@ class Mistake(Shape, frozen=True):
     message: str
     remedy: str
     excerpt: str | None
+    row: int | msgspec.UnsetType = msgspec.UNSET  #: of a table: the record's number
 
 
 class Mistakes(Shape, frozen=True):
@@ -241,10 +242,16 @@ class CheckedFile(Shape, frozen=True):
     warnings: list[Warned] | msgspec.UnsetType = msgspec.UNSET
     problems: Mistakes | msgspec.UnsetType = msgspec.UNSET
     note: str | msgspec.UnsetType = msgspec.UNSET
+    task: str | msgspec.UnsetType = msgspec.UNSET  #: by which a table is read; what follows, too
+    records: int | msgspec.UnsetType = msgspec.UNSET
+    records_per_request: int | msgspec.UnsetType = msgspec.UNSET
+    columns: list[str] | msgspec.UnsetType = msgspec.UNSET
+    added_columns: list[str] | msgspec.UnsetType = msgspec.UNSET
+    first_request: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Check(Shape, frozen=True):
-    """`batchd check --json`."""
+    """`batchd check --json`, and `batchd task check --json`."""
 
     schema: int
     prices: str
@@ -328,6 +335,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "config-check": Findings,
     "config-show": ConfigShow,
     "doctor": Findings,
+    "task-check": Check,
     "task-list": TaskList,
     "task-try": TaskTry,
     "version": Version,

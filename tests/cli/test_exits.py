@@ -24,6 +24,8 @@ BESIDE = [
     (0, "check good.jsonl"), (1, "check odd.jsonl"), (4, "check nothing"),
     (4, "logs nothing"),
     (0, "task list"), (0, "task new new --from table.csv"), (6, "task new plain --from table.csv"),
+    (0, "task check plain table.csv"), (1, "task check plain other.csv"),
+    (4, "task check plain nothing.csv"), (4, "task check nothing table.csv"),
     (1, "task new new --from odd.jsonl"), (4, "task try nothing table.csv"),
     (4, "task try plain nothing.csv"), (1, "task try plain other.csv"),
     (0, "wait {done}"), (3, "wait {part}"), (1, "wait {bad}"), (3, "wait {done} {bad}"),
@@ -68,7 +70,7 @@ ELSEWHERE = {
     ("task", 3): "tests/cli/test_task.py",
     ("sandbox", 1): "tests/sandbox/test_sandbox_command.py",
 }
-TELLS = {"check", "why", "wait"}  #: what they are asked is the answer: it goes to stdout
+TELLS = {"check", "why", "wait", "task"}  #: what they are asked is the answer: it goes to stdout
 EVERYWHERE = {0, 2, 70, 74, 75, 77, 78, 130}
 
 

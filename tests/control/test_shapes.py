@@ -148,6 +148,7 @@ async def test_what_each_command_says_is_what_its_schema_says(shell, tmp_path, m
             "config-show": [shell("config", "show", "--json")],
             "doctor": [shell("doctor", "--offline", "--json")],
             "version": [shell("version", "--json")],
+            "task-check": [shell("task", "check", "whole", "table.csv", "nothing", "--json")],
             "task-list": [shell("task", "list", "--json")],
             "task-try": await tried(shell, monkeypatch),
         }

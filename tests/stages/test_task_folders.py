@@ -8,10 +8,10 @@ import shutil
 import pytest
 
 from batchd.core.model import JobState
-from batchd.core.reasons import ReasonCode
+from batchd.core.reasons import ReasonCode, Standing
 from batchd.runtime.threads import in_thread
 from batchd.stages import claim
-from tests.control.asking import ask
+from tests.control.asking import ask, look_at
 from tests.faults.inboxes import look
 from tests.faults.inboxes import why as told
 from tests.houses import drop, open_services, request, write_task
@@ -116,6 +116,26 @@ async def test_files_of_a_broken_task_wait_and_go_on_when_it_is_mended(tmp_path)
         write_task(tmp_path, "sentiment")
         assert await looks(services, 1.0) == 1
         assert await claimed(services) == [("sentiment", b"a.csv")]
+
+
+async def test_a_claimed_file_whose_task_breaks_needs_somebody_until_it_is_mended(tmp_path):
+    write_task(tmp_path, "sentiment")
+    async with open_services(tmp_path) as services:
+        put(tmp_path, "sentiment/a.csv")
+        assert await looks(services, 1.0) == 1
+        (job,) = await services.ledger.jobs_in(JobState.CLAIMED)
+        for text, said in ((BROKEN, "line 2: "), (None, "no task file of that name")):
+            task = write_task(tmp_path, "sentiment", text or "")
+            if text is None:
+                task.unlink()
+            reason = ask(tmp_path, job.id, now=services.clock.now()).reason
+            assert reason.code is ReasonCode.WAITING_FOR_TASK
+            assert said in reason.sentence
+            assert look_at(tmp_path, now=services.clock.now()).jobs == {Standing.HELD: 1}
+
+        write_task(tmp_path, "sentiment")
+        reason = ask(tmp_path, job.id, now=services.clock.now()).reason
+        assert reason.code is ReasonCode.READING
 
 
 async def test_a_mistake_in_a_task_is_said_once_and_so_is_its_end(tmp_path, capsys):

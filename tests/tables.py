@@ -17,7 +17,7 @@ PLAIN = """
 model = "gpt-4o-mini"
 prompt = "Translate: {{ text }}"
 [parameters]
-max_completion_tokens = 50
+max_completion_tokens = 500
 [output]
 column = "translation"
 """
@@ -26,7 +26,7 @@ SCHEMA = """
 model = "gpt-4o-mini"
 prompt = "Judge: {{ text }}"
 [parameters]
-max_completion_tokens = 50
+max_completion_tokens = 500
 [output.schema]
 type = "object"
 additionalProperties = false

@@ -13,7 +13,7 @@ from shlex import quote
 from batchd.cli.asking import recipes_of
 from batchd.cli.findings import Finding, ok, warning, wrong
 from batchd.configuration import Loaded, api_key, base_url, load
-from batchd.configuration.credentials import files_with_key
+from batchd.configuration.credentials import REMEDY, files_with_key
 from batchd.configuration.sources import find_file, from_file
 from batchd.core.errors import ConfigError, RemoteDenied, RemoteError
 from batchd.core.hiding import without_password
@@ -79,8 +79,8 @@ class Checks:
             key = api_key(settings, self._environment)
             address = base_url(settings, self._environment)
         except ConfigError as error:
-            what, _, remedy = str(error).partition(": ")
-            yield wrong("key", what, remedy or "set openai.api_key_file")
+            what = str(error).removesuffix(REMEDY).rstrip(":; ")
+            yield wrong("key", what, REMEDY if what != str(error) else "set openai.api_key_file")
             return
         yield from _key(settings, self._environment)
         if not is_offline:

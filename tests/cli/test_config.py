@@ -110,7 +110,12 @@ def test_a_full_disk_is_wrong(shell):
 
 
 def test_no_key_is_wrong_and_a_key_that_others_may_read_is_a_warning(shell, monkeypatch):
-    assert stages(shell("config", "check", "--offline", "--json"))["key"] == "wrong"
+    for given in ([], ["--set", "openai.api_key_file=not-there"]):
+        said = shell("config", "check", "--offline", "--json", *given)
+        (finding,) = (one for one in json.loads(said.out)["findings"] if one["stage"] == "key")
+        assert finding["result"] == "wrong"
+        assert finding["fix"].startswith("export OPENAI_API_KEY=")
+        assert "export" not in finding["text"]
 
     open_to_all = shell("config", "check", "--offline", "--set", key_file(0o644))
     assert open_to_all.code == Exit.OK

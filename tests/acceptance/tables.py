@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,3 +132,41 @@ def same_cell(cell: str, value: Any) -> bool:
     if isinstance(value, list | dict | int | float):
         return bool(json.loads(cell) == value)
     return cell == as_cell(value)
+
+
+def check_table(folder: Path, content: bytes) -> list[dict[str, Any]]:
+    """The sender's columns and rows are what they were, byte for byte once parsed."""
+    before = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+    with (folder / "results.csv").open(encoding="utf-8-sig", newline="") as lines:
+        after = list(csv.reader(lines, strict=True))
+    width = len(before[0])
+    assert [row[:width] for row in after] == before
+    return rows_of((folder / "results.csv").read_bytes(), "results.csv")
+
+
+SHOPS = ("GREEN GROCER", "CITY TRANSIT", "NORTH POWER", "STREAMFLIX.COM", "SHOES4U", "OLD OAK INN")
+
+
+def transactions(count: int) -> bytes:
+    """A bank's export, the same every time."""
+    chance = random.Random(20260901)
+    lines = ["date,description,amount"]
+    for number in range(1, count + 1):
+        amount = chance.choice([-1, -1, -1, 1]) * chance.randint(100, 250_000) / 100
+        text = f"{chance.choice(SHOPS)} {chance.randint(1000, 9999)} REF {number:05}"
+        lines.append(f"2026-09-{chance.randint(1, 30):02},{text},{amount:.2f}")
+    return "\n".join(lines).encode() + b"\n"
+
+
+def all_rows(count: int) -> list[str]:
+    return [str(number) for number in range(1, count + 1)]
+
+
+def expected_entries(rounds: list[list[Any]]) -> dict[str, Any]:
+    """The sandbox's answer to each record: the same in whatever company it is asked."""
+    found: dict[str, Any] = {}
+    for request in (request for each in rounds for request in each):
+        for entry in answer_of(request)["records"]:
+            assert found.setdefault(entry["id"], entry["answer"]) == entry["answer"]
+            assert entry["answer"]["counterparty"].startswith(f"{entry['id']}: 2026-09-")
+    return found

@@ -5,9 +5,6 @@ The published ones lie beside the repository, and only there; the transactions a
 
 from __future__ import annotations
 
-import csv
-import io
-import random
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -17,14 +14,18 @@ import pytest
 
 from tests.acceptance.tables import (
     DATA,
+    all_rows,
     answer_of,
     asked_ids,
+    check_table,
     delivered_to,
     drop_into,
+    expected_entries,
     misfits,
     requests_of,
     rows_of,
     same_cell,
+    transactions,
     with_ready_tasks,
     words_of,
 )
@@ -37,16 +38,6 @@ def published(name: str) -> bytes:
     if not (DATA / name).exists():
         pytest.skip(f"{name} does not lie beside the repository")
     return (DATA / name).read_bytes()
-
-
-def check_table(folder: Path, content: bytes) -> list[dict[str, Any]]:
-    """The sender's columns and rows are what they were, byte for byte once parsed."""
-    before = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
-    with (folder / "results.csv").open(encoding="utf-8-sig", newline="") as lines:
-        after = list(csv.reader(lines, strict=True))
-    width = len(before[0])
-    assert [row[:width] for row in after] == before
-    return rows_of((folder / "results.csv").read_bytes(), "results.csv")
 
 
 def check_answers(folder: Path, rows: list[dict[str, Any]], requests: list[Any]) -> None:
@@ -121,20 +112,6 @@ def test_a_thousand_reviews_become_vectors(processes, root, tmp_path):
     assert "embedding" not in rows[0]
 
 
-SHOPS = ("GREEN GROCER", "CITY TRANSIT", "NORTH POWER", "STREAMFLIX.COM", "SHOES4U", "OLD OAK INN")
-
-
-def transactions(count: int) -> bytes:
-    """A bank's export, the same every time."""
-    chance = random.Random(20260901)
-    lines = ["date,description,amount"]
-    for number in range(1, count + 1):
-        amount = chance.choice([-1, -1, -1, 1]) * chance.randint(100, 250_000) / 100
-        text = f"{chance.choice(SHOPS)} {chance.randint(1000, 9999)} REF {number:05}"
-        lines.append(f"2026-09-{chance.randint(1, 30):02},{text},{amount:.2f}")
-    return "\n".join(lines).encode() + b"\n"
-
-
 def test_of_a_thousand_transactions_only_the_missing_ones_travel_again(processes, root, tmp_path):
     """Ten per request; 3 % of the entries are missing (most once, some always), and 1 % are
     followed by one of nobody's."""
@@ -177,20 +154,6 @@ def test_of_a_thousand_transactions_only_the_missing_ones_travel_again(processes
     check_receipt(read_receipt(folder), failed=len(failed), again=len(asked[1]))
     retried = rows_of((folder / "retry.csv").read_bytes(), "retry.csv")
     assert [row["description"][-5:] for row in retried] == [f"{int(n):05}" for n in asked[2]]
-
-
-def all_rows(count: int) -> list[str]:
-    return [str(number) for number in range(1, count + 1)]
-
-
-def expected_entries(rounds: list[list[Any]]) -> dict[str, Any]:
-    """The sandbox's answer to each record: the same in whatever company it is asked."""
-    found: dict[str, Any] = {}
-    for request in (request for each in rounds for request in each):
-        for entry in answer_of(request)["records"]:
-            assert found.setdefault(entry["id"], entry["answer"]) == entry["answer"]
-            assert entry["answer"]["counterparty"].startswith(f"{entry['id']}: 2026-09-")
-    return found
 
 
 def check_receipt(receipt: dict[str, Any], *, failed: int, again: int) -> None:

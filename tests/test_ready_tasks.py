@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from batchd.configuration.shipped import shipped
@@ -11,6 +13,7 @@ from batchd.meters.prices import Prices
 from batchd.sandbox.strict import refusal_of
 from batchd.settings import Defaults
 from batchd.spool.recipes import Recipes
+from tests.cli.places import shell_in
 
 FOLDER = shipped("config", "tasks")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -81,3 +84,16 @@ def lists_in(schema, path=""):
         yield from lists_in(schema["items"], f"{path}[]")
     for name, part in schema.get("properties", {}).items():
         yield from lists_in(part, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_sample_is_accepted_without_a_word_of_warning(name, tmp_path, monkeypatch, capsys):
+    run = shell_in(tmp_path, monkeypatch, capsys, root=tmp_path)
+    (tmp_path / "empty.toml").touch()
+    (tmp_path / "tasks").symlink_to(FOLDER)
+    (sample,) = (FOLDER / "samples").glob(f"{name}.*")
+    said = run("task", "check", name, str(sample), "--config", "empty.toml", "--json")
+
+    (found,) = json.loads(said.out)["files"]
+    assert said.code == 0
+    assert (found["fate"], found["warnings"]) == ("accepted", [])

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
 from batchd.cli.asking import exit_of_refusal, folders_of, recipes_of
 from batchd.cli.exits import Exit, complain
+from batchd.cli.local import SOURCE, from_ledger
 from batchd.cli.options import reads_settings
+from batchd.cli.waiting import job_in_line
 from batchd.configuration import Loaded
 from batchd.control.checking import Checked, check
-from batchd.control.ledger import Reader, reading
-from batchd.control.listing import MOST, job_of
-from batchd.control.places import NoSuchJob, job_meant
+from batchd.control.client import Refused, ask
+from batchd.control.listing import MOST, Filter, jobs_of
+from batchd.control.messages import Jobs, Listed
+from batchd.control.places import NoSuchJob
 from batchd.control.presence import presence
 from batchd.control.why import Ambiguous
 from batchd.core.errors import BatchdError
 from batchd.core.model import JobState
 from batchd.core.names import printable, safe_stem
-from batchd.core.subjects import Job
+from batchd.core.tasks import Task
 from batchd.core.words import money
 from batchd.meters.prices import Prices
 from batchd.meters.tokens import counter
@@ -56,10 +62,9 @@ def retry(
     if bool(jobs) is all_failed:
         raise click.UsageError("name the jobs to try again, or --all-failed")
     folders = folders_of(loaded)
-    with reading(folders.database) as reader:
-        words = [job.id for job in _failed(folders, reader)] if all_failed else list(jobs)
-        again_of = Again(loaded, folders, reader, again=again, dry_run=dry_run)
-        codes = list(_tried(words, again_of, is_all=all_failed))
+    words = [job.job for job in _failed(folders)] if all_failed else list(jobs)
+    again_of = Again(loaded, folders, again=again, dry_run=dry_run)
+    codes = list(_tried(words, again_of, is_all=all_failed))
     if not codes:
         click.echo("no delivered job has anything left to try again")
     if Exit.OK in codes and not dry_run and not presence(folders).is_running:
@@ -67,16 +72,25 @@ def retry(
     return codes[0] if len(set(codes)) == 1 else Exit.PARTLY if codes else Exit.OK
 
 
-def _failed(folders: Folders, reader: Reader) -> Iterator[Job]:
+def _failed(folders: Folders) -> Iterator[Listed]:
     """The oldest first; what somebody took out of the outbox is theirs."""
-    found = [
-        job
-        for outcome in _FAILED
-        for job in reader.jobs_listed(state=outcome, since=0.0, owner=None, most=MOST)
-    ]
-    for job in sorted(found, key=lambda job: job.id):
+    found = [job for one in _FAILED for job in _listed(Filter(state=one, most=MOST), folders)]
+    for job in sorted(found, key=lambda job: job.job):
         if _retry_file(folders.outbox / (job.folder or "")) is not None:
             yield job
+
+
+def _listed(asked: Filter, folders: Folders) -> tuple[Listed, ...]:
+    """Ask the daemon which jobs there are; where none answers, the ledger."""
+    query: dict[str, Any] = {"state": asked.state, "limit": asked.most, "sha256": asked.sha256}
+    found, _ = from_ledger(
+        lambda: msgspec.convert(
+            ask(folders, "GET", "jobs", after=asked.after or None, **query), Jobs
+        ),
+        lambda reader: jobs_of(asked, reader, source=SOURCE),
+        folders,
+    )
+    return found.jobs
 
 
 def _retry_file(folder: Path) -> Path | None:
@@ -92,7 +106,7 @@ def _tried(words: Sequence[str], again_of: Again, *, is_all: bool) -> Iterator[E
             if not is_all:
                 complain(f"{printable(word)}: {nothing}")
                 yield Exit.REFUSED
-        except (NoSuchJob, Ambiguous) as no:
+        except (NoSuchJob, Ambiguous, Refused) as no:
             complain(str(no))
             yield exit_of_refusal(no)
         else:
@@ -102,14 +116,11 @@ def _tried(words: Sequence[str], again_of: Again, *, is_all: bool) -> Iterator[E
 class Again:
     """Drops what failed of a job."""
 
-    def __init__(
-        self, loaded: Loaded, folders: Folders, reader: Reader, *, again: bool, dry_run: bool
-    ) -> None:
+    def __init__(self, loaded: Loaded, folders: Folders, *, again: bool, dry_run: bool) -> None:
         settings = loaded.settings
         self._settings = settings
         self._recipes = recipes_of(loaded)
         self._folders = folders
-        self._reader = reader
         self._again = again
         self._dry_run = dry_run
         self._prices = Prices(settings.prices)
@@ -117,29 +128,35 @@ class Again:
 
     def drop(self, word: str) -> str:
         """Drop it, and say what and for how much. Raises `Nothing`, `NoSuchJob`, `Ambiguous`."""
-        job = job_of(job_meant(word), self._reader)
-        file = self._file_of(job)
+        job = msgspec.convert(job_in_line(word, self._folders), Listed)
+        file, task = self._file_of(job), job.task or ""
         if not self._again:
             self._must_be_new(job, file)
-        cost = self._cost_of(job, file)
-        name = f"{safe_stem(job.name).removesuffix(_AGAIN)}{_AGAIN}{file.suffix}"
+        cost = self._cost_of(task, file)
+        name = f"{safe_stem(os.fsencode(job.file)).removesuffix(_AGAIN)}{_AGAIN}{file.suffix}"
         if self._dry_run:
-            return f"{job.id}: would be inbox/{_below(job.task, name)}: {cost}"
-        dropped = drop(file, self._folders, name=name, task=job.task)
-        return f"{job.id}: inbox/{_below(job.task, dropped.name)}: {cost}"
+            return f"{job.job}: would be inbox/{_below(task, name)}: {cost}"
+        dropped = drop(file, self._folders, name=name, task=task)
+        return f"{job.job}: inbox/{_below(task, dropped.name)}: {cost}"
 
-    def _cost_of(self, job: Job, file: Path) -> str:
-        if not job.task:
-            return _in_words(check(file, self._settings, prices=self._prices, count=self._count))
-        if self._recipes.get(job.task) is None:
-            raise Nothing(f"there is no task {job.task} any more; its rows lie in {file}")
-        done, all_of_it = job.summary.get("succeeded", 0), job.summary.get("requests", 0)
-        failed = all_of_it - done
-        return f"{failed:,} row{'' if failed == 1 else 's'}, by the task {job.task} as it is now"
+    def _cost_of(self, task: str, file: Path) -> str:
+        """What it is expected to cost; of a table, by its task as it is now."""
+        recipe = self._recipes.get(task) if task else None
+        if task and recipe is None:
+            raise Nothing(f"there is no task {task} any more; its rows lie in {file}")
+        if recipe is not None and not isinstance(recipe, Task):
+            return f"it waits until its task is mended: {recipe}"
+        read = partial(check, prices=self._prices, count=self._count, task=recipe)
+        found = read(file, self._settings)
+        if recipe is None:
+            return _in_words(found)
+        rows = found.examined.rows if found.examined else 0
+        counted = f"{rows:,} row{'' if rows == 1 else 's'}, by the task {task} as it is now"
+        return f"{counted}: {_in_words(found)}"
 
-    def _file_of(self, job: Job) -> Path:
-        if job.state is not JobState.DELIVERED or not job.folder:
-            raise Nothing(f"it is still on its way ({job.state}): batchd why {job.id}")
+    def _file_of(self, job: Listed) -> Path:
+        if job.state != JobState.DELIVERED or not job.folder:
+            raise Nothing(f"it is still on its way ({job.state}): batchd why {job.job}")
         folder = self._folders.outbox / job.folder
         if not folder.is_dir():
             to = f" --task {job.task}" if job.task else ""
@@ -151,14 +168,14 @@ class Again:
             raise Nothing(f"it has no {called} ({job.outcome}){'; ' if what else ''}{what}")
         return file
 
-    def _must_be_new(self, job: Job, file: Path) -> None:
+    def _must_be_new(self, job: Listed, file: Path) -> None:
         """The same requests twice would be paid for twice."""
-        sha256 = digest(file, pause=lambda: None)
-        for later in self._reader.later_jobs_with(sha256, after=job.id):
-            raise Nothing(f"it was dropped again already, as job {later.id}; --again does it anew")
-        for waiting in (self._folders.inbox / job.task).glob(f"*{_AGAIN}*{file.suffix}"):
+        sha256, task = digest(file, pause=lambda: None), job.task or ""
+        for later in _listed(Filter(sha256=sha256, after=job.job), self._folders):
+            raise Nothing(f"it was dropped again already, as job {later.job}; --again does it anew")
+        for waiting in (self._folders.inbox / task).glob(f"*{_AGAIN}*{file.suffix}"):
             if _same_size(waiting, file) and digest(waiting, pause=lambda: None) == sha256:
-                name = _below(job.task, waiting.name)
+                name = _below(task, waiting.name)
                 raise Nothing(f"it was dropped again already, and waits as inbox/{name}")
 
 

@@ -29,6 +29,8 @@ class Filter:
     since: float = 0.0  #: claimed then or later, in seconds since the epoch
     owner: int | None = None
     most: int = USUAL
+    sha256: str | None = None  #: only those whose file had this content, and then
+    after: str = ""  #: only those after this job
 
 
 def job_of(word: str, reader: Reader) -> Job:
@@ -49,6 +51,9 @@ def _several(word: str, jobs: Sequence[Job]) -> str:
 def jobs_of(asked: Filter, reader: Reader, *, source: str) -> Jobs:
     """List them, the youngest first."""
     most = min(max(asked.most, 1), MOST)
+    if asked.sha256 is not None:
+        same = reader.later_jobs_with(asked.sha256, after=asked.after)
+        return Jobs(jobs=tuple(map(listed, same[:most])), more=len(same) > most, source=source)
     found = reader.jobs_listed(
         state=asked.state, since=asked.since, owner=asked.owner, most=most + 1
     )

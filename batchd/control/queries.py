@@ -45,6 +45,8 @@ def jobs_asked(asked: Mapping[str, str]) -> Filter:
         since=_number(asked, "since"),
         owner=_count(asked, "owner", 0) if "owner" in asked else None,
         most=_count(asked, "limit", USUAL),
+        sha256=asked.get("sha256"),
+        after=asked.get("after", ""),
     )
 
 

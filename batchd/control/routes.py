@@ -60,6 +60,12 @@ _FILTERS = (
         "At most so many.",
         {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
     ),
+    Parameter(
+        "sha256",
+        "Only jobs whose file had this content, the oldest first; no other filter counts then.",
+        {"type": "string"},
+    ),
+    Parameter("after", "With sha256: only jobs after this one.", {"type": "string"}),
 )
 
 _PLACE = (

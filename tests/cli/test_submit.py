@@ -311,7 +311,7 @@ async def test_what_failed_of_a_table_goes_back_into_its_tasks_folder(shell, roo
             return shell(*with_tasks(root, "retry", *words))
 
         said = again(job.id, "--dry-run")
-        by = "1 row, by the task sentiment as it is now"
+        by = "1 row, by the task sentiment as it is now: 1 request, for an unknown sum"
         assert said.out == f"{job.id}: would be inbox/sentiment/a-retry.csv: {by}\n"
         assert again("--all-failed").code == Exit.OK
         assert (folder / "a-retry.csv").read_text() == "text\nbad\n"

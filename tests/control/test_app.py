@@ -58,6 +58,24 @@ async def test_jobs_are_listed_youngest_first_and_filtered(tmp_path: Path):
         assert (await say(services, "GET", "jobs", limit=2))["more"] is True
 
 
+async def test_jobs_of_one_content_are_found_after_another(tmp_path: Path):
+    """Whoever drops a retry file asks whether somebody did already."""
+    async with listening_house(tmp_path) as services:
+        for name in ("a.jsonl", "b.jsonl"):
+            drop(tmp_path, name, requests(1))
+            await live(services, deliveries=1 + (name == "b.jsonl"))
+        second, first = (await say(services, "GET", "jobs"))["jobs"]
+        sha256 = (await services.ledger.job(first["job"])).sha256
+
+        async def found(**asked) -> list[str]:
+            told = await say(services, "GET", "jobs", sha256=sha256, **asked)
+            return [job["job"] for job in told["jobs"]]
+
+        assert await found() == [first["job"], second["job"]]
+        assert await found(after=first["job"]) == [second["job"]]
+        assert (await say(services, "GET", "jobs", sha256="0" * 64))["jobs"] == []
+
+
 @pytest.mark.parametrize("asked", [{"state": "no"}, {"limit": "many"}, {"since": "noon"}])
 async def test_a_filter_that_is_none_is_said(tmp_path: Path, asked):
     async with listening_house(tmp_path) as services:

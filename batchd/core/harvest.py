@@ -69,6 +69,7 @@ class Harvest:
         price: Price,
         truncated_fails: bool = False,
         final: bool = False,
+        as_json: RowSet | None = None,
     ) -> None:
         self._ids = ids  #: custom_id -> row
         self._endpoint = endpoint
@@ -76,6 +77,7 @@ class Harvest:
         self._max_attempts = max_attempts
         self._price = price
         self._truncated_fails = truncated_fails
+        self._as_json = as_json  #: rows that asked for JSON; None where that is not known
         self._final = final  #: its job gets no further round
         self._places: dict[int, _Place] = {}
         self._again: set[int] = set()
@@ -131,10 +133,13 @@ class Harvest:
 
     def index(self) -> AnswerIndex:
         """Return where each row's answer lies."""
-        index = AnswerIndex()
+        index, asked = AnswerIndex(), None if self._as_json is None else set(self._as_json)
         for row in sorted(self._places):
             place = self._places[row]
-            index.add(row, place.source, place.offset, place.length, unsent=place.unsent)
+            as_json = None if asked is None else row in asked
+            index.add(
+                row, place.source, place.offset, place.length, unsent=place.unsent, as_json=as_json
+            )
         return index
 
     def tally(self) -> Tally:

@@ -28,10 +28,13 @@ class Entry(NamedTuple):
     offset: int
     length: int  #: without the line break
     unsent: bool = False  #: it says only that the request never ran: no word against an earlier one
+    as_json: bool | None = None  #: whether its request asked for JSON; None where that is not noted
 
 
 _SOURCES = tuple(Source)  #: by value: a look is a third of the price of a call, a million times
-_UNSENT = 0x80  #: beside the source, in the first word
+#: Beside the source, in the first word. An index from before the last two has none of them.
+_UNSENT, _JSON, _IS_NOTED = 0x80, 0x40, 0x20
+_KIND = 0x1F
 
 
 class AnswerIndex:
@@ -41,10 +44,22 @@ class AnswerIndex:
         self._words = array(_WORD)
 
     def add(
-        self, row: int, source: Source, offset: int, length: int, *, unsent: bool = False
+        self,
+        row: int,
+        source: Source,
+        offset: int,
+        length: int,
+        *,
+        unsent: bool = False,
+        as_json: bool | None = None,
     ) -> None:
         """Note one row's answer: `length` bytes at `offset`, without the line break."""
-        self._words.extend((row << 8 | source | (_UNSENT if unsent else 0), offset, length))
+        head = row << 8 | source
+        if unsent:
+            head |= _UNSENT
+        if as_json is not None:
+            head |= _IS_NOTED | _JSON if as_json else _IS_NOTED
+        self._words.extend((head, offset, length))
 
     def __len__(self) -> int:
         return len(self._words) // _WORDS
@@ -78,10 +93,11 @@ class AnswerIndex:
 
 
 def _entry(head: int, offset: int, length: int) -> Entry:
-    kind = head & 0x7F
+    kind = head & _KIND
     source = _SOURCES[kind] if kind < len(_SOURCES) else Source(kind)
+    as_json = head & _JSON != 0 if head & _IS_NOTED else None
     # Not by its name: that takes twice as long, and there are a million of them.
-    return tuple.__new__(Entry, (head >> 8, source, offset, length, head & _UNSENT != 0))
+    return tuple.__new__(Entry, (head >> 8, source, offset, length, head & _UNSENT != 0, as_json))
 
 
 def _little(words: array[int]) -> array[int]:

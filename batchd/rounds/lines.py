@@ -24,7 +24,7 @@ from batchd.core.taking import Taker
 from batchd.rounds.keeping import kept_task
 from batchd.rounds.rendering import Rows, request_file, write_round
 from batchd.rounds.table import Table
-from batchd.spool.harvesting import ids_of
+from batchd.spool.harvesting import identities_of, ids_of
 from batchd.spool.placing import make_folder, placed
 from batchd.spool.work import Pause, Work, cut, rows_of
 
@@ -100,14 +100,13 @@ class NativeLines:
 
     def harvest(self, shard: Shard, **terms: Any) -> Harvest:
         """Match by the ids in the file. Another's would make every answer a stranger's."""
-        return Harvest(self._ids(shard), endpoint=shard.endpoint, **terms)
+        ids, as_json = identities_of(shard, self._unchanged(), pause=self._pause)
+        return Harvest(ids, endpoint=shard.endpoint, as_json=as_json, **terms)
 
     def harvest_again(self, shard: Shard) -> Harvest:
         """Match by the ids in the file."""
-        return Harvest.again(self._ids(shard), endpoint=shard.endpoint)
-
-    def _ids(self, shard: Shard) -> dict[str, int]:
-        return ids_of(shard, self._unchanged(), pause=self._pause)
+        ids = ids_of(shard, self._unchanged(), pause=self._pause)
+        return Harvest.again(ids, endpoint=shard.endpoint)
 
     def _unchanged(self) -> Path:
         return self._work.unchanged_input(self._job, pause=self._pause)

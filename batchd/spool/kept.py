@@ -33,6 +33,7 @@ class Kept(NamedTuple):
     line: bytes
     endpoint: str
     from_provider: bool  #: False for batchd's own word where the provider has none
+    as_json: bool | None  #: whether its request asked for JSON; None where nobody noted that
 
 
 class KeptAnswers:
@@ -54,7 +55,7 @@ class KeptAnswers:
         try:
             content = self._work.answers(shard.job, shard.id, "index").read_bytes()
             index = AnswerIndex.decode(content)
-            for at, (row, source, offset, length, unsent) in enumerate(index):
+            for at, (row, source, offset, length, unsent, _) in enumerate(index):
                 ends[source] = max(ends[source], offset + length)
                 if not unsent or not self._where[row]:
                     self._where[row] = (number << 32 | at) + 1
@@ -78,7 +79,8 @@ class KeptAnswers:
         number, entry = (place - 1) >> 32, (place - 1) & 0xFFFFFFFF
         found = self._indexes[number].entry(entry)
         line = os.pread(self._file(number, found.source), found.length, found.offset)
-        return Kept(line, self._shards[number].endpoint, found.source is not Source.NOTES)
+        from_provider = found.source is not Source.NOTES
+        return Kept(line, self._shards[number].endpoint, from_provider, found.as_json)
 
     def shard_of(self, row: int) -> Shard:
         """Return the shard that brought a row's last line."""

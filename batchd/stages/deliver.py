@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 NAME = "deliver"
 WAKES = ("claim", "tidy")
+_CHECK_EVERY = 512  #: rows between two looks at whether somebody wants us to stop
 LIMIT = 2  #: folders built at once: rendering is work for a processor
 
 
@@ -182,13 +183,30 @@ def _fill(
     rows = all_rows(shards)
     attempts = executions(shards, last_row=rows.ranges[-1][1])
     with kept_answers(services.work, shards) as kept:
-        for row, line in rows_of(dropped, rows, pause=pause):
-            _fill_row(row, line, attempts[row], kept, account, filling, services)
+        # Only as far as somebody asks for one: of a file that went well nobody does.
+        line_of = _in_order(rows_of(dropped, rows, pause=pause))
+        for number, row in enumerate(rows):
+            if number % _CHECK_EVERY == 0:
+                pause()
+            _fill_row(row, line_of, attempts[row], kept, account, filling, services)
+
+
+def _in_order(lines: Iterator[tuple[int, bytes]]) -> Callable[[int], bytes]:
+    """Give access to lines by their rows, each later than the one before, or that one again."""
+    last = next(lines)
+
+    def line_of(row: int) -> bytes:
+        nonlocal last
+        while last[0] != row:
+            last = next(lines)
+        return last[1]
+
+    return line_of
 
 
 def _fill_row(
     row: int,
-    line: bytes,
+    line_of: Callable[[int], bytes],
     attempts: int,
     kept: KeptAnswers,
     account: Account,
@@ -199,13 +217,15 @@ def _fill_row(
     truncated_fails = services.settings.retries.on_truncated == "fail"
     answer = read_answer(last.line, last.endpoint, truncated_fails=truncated_fails)
     account.add(row, answer)
-    as_json = isinstance(answer.output, str) and asked_for_json(line)
+    as_json = isinstance(answer.output, str) and (
+        asked_for_json(line_of(row)) if last.as_json is None else last.as_json
+    )
     filling.write("results.jsonl", result_line(answer, as_json=as_json, attempts=attempts))
     if last.from_provider and services.settings.results.responses:
         filling.write("responses.jsonl", last.line)
     if answer.code is not None:
         filling.write("errors.jsonl", error_line(answer, row=row, attempts=attempts))
-        filling.write("retry.jsonl", line)
+        filling.write("retry.jsonl", line_of(row))
 
 
 def _input_of(job: Job, services: Services) -> DeliveredFile:

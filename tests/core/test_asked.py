@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from batchd.core.asked import asked_for_json
+from batchd.core.asked import asked_for_json, identity_of
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
@@ -45,3 +45,19 @@ def test_everything_else_asks_for_a_text(body: dict[str, Any]):
 @pytest.mark.parametrize("line", [b"", b"{", b'{"body": []}', b'{"body": {"x": ' + b"[" * 100_000])
 def test_what_is_no_request_asks_for_nothing(line: bytes):
     assert not asked_for_json(line)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"response_format": SCHEMA},
+        {"text": {"format": {"type": "json_object"}}},
+        {"response_format": {"type": "text"}},
+        {"response_format": "b64_json"},
+        {"response_format": 7, "text": "format"},
+    ],
+)
+def test_who_it_is_and_what_it_asked_for_are_told_together(body: dict[str, Any]):
+    line = json.dumps({"custom_id": "a b", "body": {"model": "m", **body}}).encode()
+    assert identity_of(line) == ("a b", asked_for_json(line))

@@ -16,12 +16,13 @@ def test_an_index_becomes_what_it_was():
             chance.randrange(2**60),
             7,
             unsent=chance.random() < 0.5,
+            as_json=chance.choice([None, False, True]),
         )
         for _ in range(500)
     ]
     index = AnswerIndex()
     for entry in entries:
-        index.add(*entry[:4], unsent=entry.unsent)
+        index.add(*entry[:4], unsent=entry.unsent, as_json=entry.as_json)
     content = index.encode()
     assert len(content) == 24 * len(entries)
     again = AnswerIndex.decode(content)
@@ -47,5 +48,5 @@ def test_a_cut_index_is_none(length: int):
 
 
 def test_an_index_of_unknown_sources_is_none():
-    with pytest.raises(ValueError, match="99"):
-        AnswerIndex.decode(b"\x63" + bytes(23)).entry(0)
+    with pytest.raises(ValueError, match="31"):
+        AnswerIndex.decode(b"\x1f" + bytes(23)).entry(0)

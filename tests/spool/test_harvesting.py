@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,8 @@ from batchd.core.model import BatchStatus
 from batchd.core.notes import notes_for
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Shard
-from batchd.spool.harvesting import bring_in, ids_of
+from batchd.core.usage import UNKNOWN
+from batchd.spool.harvesting import bring_in, identities_of, ids_of
 from batchd.spool.work import Work
 from tests.core.test_receipt import SHARD
 
@@ -97,3 +99,31 @@ def test_long_work_can_be_stopped(work):
 
     with pytest.raises(Stopped):
         bring_in(work, SHARD, harvest, notes_for(SHARD), pause=stop)
+
+
+def test_the_index_tells_whose_request_asked_for_json(work, tmp_path):
+    wish = {"response_format": {"type": "json_object"}}
+    bodies = {"a": {"model": "m"}, "b": {"model": "m", **wish}, "c": {"model": "m"}}
+    lines = [json.dumps({"custom_id": id_, "body": body}) for id_, body in bodies.items()]
+    dropped = tmp_path / "dropped.jsonl"
+    dropped.write_text("\n".join(lines))
+    ids, as_json = identities_of(SHARD, dropped, pause=nothing)
+    assert ids == ids_of(SHARD, dropped, pause=nothing) == {"a": 1, "b": 2, "c": 3}
+
+    never = array("H", [0] * 4)
+    harvest = Harvest(
+        ids,
+        endpoint="/v1/chat/completions",
+        attempts_before=never,
+        max_attempts=1,
+        price=lambda model, usage: UNKNOWN,
+        as_json=as_json,
+    )
+    work.answers("0aaaaa", SHARD.id, "output").write_bytes(b"\n".join(map(good, "abc")))
+    bring_in(work, SHARD, harvest, notes_for(SHARD), pause=nothing)
+    asked = [entry.as_json for entry in AnswerIndex.decode(content(work, "index"))]
+    assert asked == [False, True, False]
+
+    brought_in(work)
+    unknown = [entry.as_json for entry in AnswerIndex.decode(content(work, "index"))]
+    assert unknown == [None, None, None]

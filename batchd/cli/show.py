@@ -150,7 +150,9 @@ def _batch(batch: Mapping[str, Any]) -> str:
     told = f"{batch['shard']}  {name}  {status}  {batch['model']} {batch['endpoint']}"
     done = f"  {batch['completed']:,}/{batch['requests']:,}"
     if batch["answered"] is not None:
-        done = f"  {batch['answered']:,} of {batch['requests']:,} answered"
+        # An older daemon's word has no records.
+        rows = batch.get("records") or batch["requests"]
+        done = f"  {batch['answered']:,} of {rows:,} answered"
         done += f", {batch['failed']:,} failed" if batch["failed"] else ""
         done += f", {batch['again']:,} tried again" if batch["again"] else ""
     reason = f"  {batch['reason']}: {batch['text'] or ''}" if batch["reason"] else ""

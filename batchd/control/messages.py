@@ -107,6 +107,7 @@ class Batch(Message, frozen=True):
     reason: str | None
     text: str | None
     errors: tuple[dict[str, Any], ...]  #: the provider's, of the batch as a whole
+    records: int = 0  #: rows; of a table a request may carry several
 
 
 class Fact(Message, frozen=True):

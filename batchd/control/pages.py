@@ -23,7 +23,7 @@ from batchd.core.model import ShardState
 from batchd.core.names import printable, shown
 from batchd.core.reasons import Reason
 from batchd.core.receipt import rfc3339
-from batchd.core.subjects import Job
+from batchd.core.subjects import Job, Shard
 from batchd.core.words import duration
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread
@@ -115,10 +115,15 @@ def page_of(job: Job, reason: Reason, parts: Sequence[Part], now: float) -> dict
         "written": rfc3339(now),
         "requests": job.requests or None,
         "round": job.round or None,
-        "completed": sum(part.shard.counts.completed for part in parts),
+        "completed": sum(_completed(part.shard) for part in parts),
         "cancel": f"batchd cancel {job.id}",
         "shards": [_shard(part) for part in parts],
     }
+
+
+def _completed(shard: Shard) -> int:
+    """The provider counts requests; of a table a request may carry several rows."""
+    return shard.counts.completed * len(shard.rows) // max(shard.requests, 1)
 
 
 def _shard(part: Part) -> dict[str, Any]:

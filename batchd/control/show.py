@@ -88,6 +88,7 @@ def _batch(part: Part) -> Batch:
         endpoint=shard.endpoint,
         model=shard.model,
         requests=shard.requests,
+        records=len(shard.rows),
         tokens=shard.tokens,
         estimate=shard.estimate,
         batch=shard.batch,

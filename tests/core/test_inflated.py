@@ -9,7 +9,7 @@ import pytest
 
 from batchd.core.inflated import NO_LIMIT, BadGzip, Inflated
 
-TWO_MEMBERS = gzip.compress(b"one\n") + gzip.compress(b"two\n")
+TWO_MEMBERS = gzip.compress(b"one\n", mtime=0) + gzip.compress(b"two\n", mtime=0)
 
 
 def inflated(data: bytes, most: int = NO_LIMIT) -> bytes:

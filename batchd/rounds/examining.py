@@ -58,7 +58,7 @@ def examine_table(
     before = signature(path)
     reading = _Reading(task, settings, count=count, thorough=thorough)
     try:
-        table = Table(path, task, pause=pause)
+        table = Table(path, task, pause=pause, most=settings.inbox.max_inflated_bytes)
         reading.table = table
         with _written(into, task) as (requests, ids):
             reading.read(table, requests, ids)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from batchd.core.inflated import NO_LIMIT
 from batchd.core.names import printable
 from batchd.core.problems import Problem
 from batchd.core.records import BadTable, Record
@@ -22,19 +23,23 @@ _SHOWN = 80  #: characters of an id in a sentence
 class Table:
     """The records of one file. Reading raises `BadTable` at the first thing that can't be read."""
 
-    def __init__(self, path: Path, task: Task, *, pause: Pause) -> None:
-        """Find out what kind of table it is. Raises `BadTable` where it is none for this task."""
+    def __init__(self, path: Path, task: Task, *, pause: Pause, most: int = NO_LIMIT) -> None:
+        """Find out what kind of table it is. Raises `BadTable` where it is none for this task.
+
+        `most`: how many bytes are read of what is in a packed one.
+        """
         self.path = path
         self.task = task
         self._pause = pause
+        self._most = most
         name = os.fsencode(path.name).decode("utf-8", errors="replace")
-        self.layout = find_layout(path, task.input, name=name, pause=pause)
+        self.layout = find_layout(path, task.input, name=name, pause=pause, most=most)
         if task.input.id is not None and self.layout.columns:
             _must_have(task.input.id, self.layout.columns)
 
     def records(self, rows: RowSet | None = None) -> Iterator[Record]:
         """Yield the records of these rows; None: all of them."""
-        every = records_of(self.path, self.layout, pause=self._pause)
+        every = records_of(self.path, self.layout, pause=self._pause, most=self._most)
         return every if rows is None else _chosen(every, rows)
 
     def chunks(self, rows: RowSet | None = None) -> Iterator[Sequence[Record]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.tables import PLAIN, SCHEMA, as_asked, claimed_table, judged
 RECORDS = [{"text": "one", "n": 1.50}, {"text": "two", "nested": {"a": [1, 2]}}, {"text": "three"}]
 
 
-async def lived(house: House, name: str, content: str) -> Path:
+async def lived(house: House, name: str, content: str | bytes) -> Path:
     async with house.open() as services:
         claimed_table(house.root, "judge", name, content, job=JOB)
         await live(services, deliveries=1)
@@ -89,3 +90,28 @@ async def test_an_answer_that_was_cut_off_is_what_the_setting_says(tmp_path: Pat
     folder = await lived(house, "a.txt", "one\n")
     (line,) = read_lines(folder / "results.jsonl")
     assert line["ok"] is (setting == "keep")
+
+
+async def test_a_packed_table_comes_back_unpacked_and_lies_there_as_it_came(tmp_path: Path):
+    house, packed = (
+        House(tmp_path, SCHEMA),
+        gzip.compress(b"\xef\xbb\xbfkey;text\r\na;one\r\nb;two\r\n"),
+    )
+    house.remote.verdicts = {"2": [400]}
+    folder = await lived(house, "a.csv.gz", packed)
+    lines = (folder / "results.csv").read_bytes().splitlines(keepends=True)
+    assert lines[0] == b"\xef\xbb\xbfkey;text;verdict;score;batchd_error\r\n"
+    assert lines[1] == b"a;one;of 1;1;\r\n"
+    assert (folder / "retry.csv").read_bytes() == b"\xef\xbb\xbfkey;text\r\nb;two\r\n"
+    assert (folder / "input" / "a.csv.gz").read_bytes() == packed
+
+
+async def test_a_packed_table_that_inflates_too_far_is_not_read_on(tmp_path: Path):
+    house = House(tmp_path, SCHEMA, inbox={"max_inflated_bytes": 5_000})
+    packed = gzip.compress(("key,text\n" + "a,b\n" * 5_000).encode())
+    async with house.open() as services:
+        claimed_table(house.root, "judge", "a.csv.gz", packed, job=JOB)
+        await live(services, deliveries=1)
+    (folder,) = delivered(tmp_path).values()
+    told = json.loads((folder / "error.json").read_bytes())
+    assert [error["code"] for error in told["errors"]] == ["inflates_too_far"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.remote import Request
-from tests.houses import delivered, live, read_lines
+from tests.houses import delivered, live, read_lines, read_receipt
 from tests.stages.table_house import JOB, House
 from tests.tables import PLAIN, SCHEMA, as_asked, claimed_table, judged
 
@@ -115,3 +116,19 @@ async def test_a_packed_table_that_inflates_too_far_is_not_read_on(tmp_path: Pat
     (folder,) = delivered(tmp_path).values()
     told = json.loads((folder / "error.json").read_bytes())
     assert [error["code"] for error in told["errors"]] == ["inflates_too_far"]
+
+
+async def test_parquet_comes_back_as_parquet(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra `tables`")
+    arrow = pytest.importorskip("pyarrow")
+    sent, house = arrow.table({"n": [1, 2], "text": ["one", "two"]}), House(tmp_path, SCHEMA)
+    parquet.write_table(sent, tmp_path / "a.parquet")
+    house.remote.verdicts = {"2": [400]}
+    folder = await lived(house, "a.parquet", (tmp_path / "a.parquet").read_bytes())
+    found = parquet.read_table(folder / "results.parquet")
+    assert found.column_names == ["n", "text", "verdict", "score", "batchd_error"]
+    assert found.column("verdict").to_pylist() == ["of 1", None]
+    assert parquet.read_table(folder / "retry.parquet").to_pylist() == [{"n": 2, "text": "two"}]
+    hashes = {file["name"]: file["sha256"] for file in read_receipt(folder)["files"]}
+    for name in ("results.parquet", "retry.parquet", "results.jsonl"):
+        assert hashes[name] == hashlib.sha256((folder / name).read_bytes()).hexdigest()

@@ -384,3 +384,23 @@ async def test_answers_that_somebody_removed_are_brought_again(tmp_path: Path):
         await live(services, deliveries=1)
     lines = checked(*delivered(tmp_path).values(), 5)
     assert [line["output"] for line in lines.values()] == [judged(id) for id in lines]
+
+
+async def test_one_that_the_budget_holds_is_planned_by_the_task_as_it_is_when_it_fits(
+    tmp_path: Path,
+):
+    """So the operator may choose a cheaper model, and the file goes on by itself."""
+    dear = {"input": {"m": 0.0}, "output": {"m": 1_000.0}}
+    task = SCHEMA.replace("gpt-4o-mini", "m")
+    house = House(tmp_path, task, prices=dear, budget={"per_job": 0.5, "per_day": 100.0})
+    async with house.open() as services:
+        house.table(table(3))
+        await step(services, claim, plan)
+        job = await services.ledger.job(JOB)
+        assert (job.state, job.recipe) == (JobState.HELD, None)
+        write_task(tmp_path, "judge", SCHEMA)
+        assert await services.ledger.wish(JobReleased(job=JOB), at=services.clock.now())
+        await live(services, deliveries=1)
+    (folder,) = delivered(tmp_path).values()
+    checked(folder, 3)
+    assert {batch["model"] for batch in read_receipt(folder)["batches"]} == {"gpt-4o-mini"}

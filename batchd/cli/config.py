@@ -10,11 +10,13 @@ from typing import Any
 
 import click
 
+from batchd.cli.asking import folders_of, needs_daemon
 from batchd.cli.config_checks import Checks
 from batchd.cli.exits import Exit
 from batchd.cli.findings import Result, tell, worst
 from batchd.cli.options import reads_settings, settings_options
 from batchd.configuration import Loaded
+from batchd.control.client import ask
 from batchd.control.views import config_as_dict
 from batchd.core.names import printable
 
@@ -48,15 +50,28 @@ def check(
 
 
 @config.command()
+@click.option("--running", is_flag=True, help="What the daemon runs with, as it was read last.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @reads_settings
-def show(loaded: Loaded, as_json: bool) -> None:
-    """Show every setting that counts, and where it comes from. Never a key."""
-    told = shown_settings(loaded)
-    if as_json:
-        click.echo(json.dumps(told))
-        return
-    click.echo("\n".join(_lines(told)))
+def show(loaded: Loaded, running: bool, as_json: bool) -> int:
+    """Show every setting that counts, and where it comes from. Never a key.
+
+    These are what a command or a new daemon goes by; --running asks the one that runs, which may
+    have read them before they were changed (batchd reload).
+    """
+    if not running:
+        return _show(shown_settings(loaded), as_json=as_json)
+    folders = folders_of(loaded)
+
+    def asked() -> int:
+        return _show(ask(folders, "GET", "config"), as_json=as_json)
+
+    return needs_daemon(asked, folders)
+
+
+def _show(told: dict[str, Any], *, as_json: bool) -> int:
+    click.echo(json.dumps(told) if as_json else "\n".join(_lines(told)))
+    return Exit.OK
 
 
 def shown_settings(loaded: Loaded) -> dict[str, Any]:

@@ -39,7 +39,7 @@ BESIDE = [
     (0, "pause"), (0, "resume"),
     (0, "cancel {done}"), (4, "cancel zzzzzz"), (3, "cancel {done} zzzzzz"),
     (75, "recover"), (75, "run"),
-    (0, "doctor --offline"), (0, "config show"), (0, "config check --offline"),
+    (0, "doctor --offline"), (0, "config show"), (0, "config show --running"), (0, "config check --offline"),
     (0, "version"), (0, "completion bash"), (0, "bugreport --output new.tar.gz"),
     (74, "bugreport --output taken.tar.gz"),
 ]  # fmt: skip
@@ -48,7 +48,7 @@ BESIDE = [
 ALONE = [
     (0, "status"), (0, "jobs"), (0, "spend"), (0, "why {open}"), (0, "show {open}"),
     (5, "wait {open}"), (5, "cancel {open}"), (5, "hold {open}"), (5, "release {open}"),
-    (5, "pause"), (5, "resume"), (5, "reload"), (5, "submit good.jsonl --wait"),
+    (5, "config show --running"), (5, "pause"), (5, "resume"), (5, "reload"), (5, "submit good.jsonl --wait"),
     (0, "submit good.jsonl"), (1, "doctor --offline --set folders.root=nowhere"),
     (78, "config check --offline --set folders.root=nowhere"),
     (78, "run --set openai.api_key_file=nothing"),

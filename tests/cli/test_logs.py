@@ -21,6 +21,7 @@ from batchd.cli.log_journal import entry_of
 from batchd.cli.log_shape import Fold, Shape
 from batchd.control.log_files import lines_after
 from batchd.control.log_pages import Pages
+from tests.acceptance.processes import processes_in
 from tests.houses import drop, live, open_services, requests
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -395,3 +396,38 @@ def test_no_more_than_a_line_is_held_in_memory(log):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2_000_000
+
+
+@pytest.mark.processes
+def test_a_log_is_followed_from_one_daemon_to_the_next(tmp_path):
+    """While one answers it is asked, while none does its files are read: nothing twice, no gap."""
+    root = tmp_path / "root"
+    with processes_in(tmp_path) as processes:
+        sandbox = processes.sandbox()
+        first, pids = processes.daemon(root, sandbox), list[int]()
+        command = [sys.executable, "-m", "batchd", "logs", "--follow", "--json"]
+        where = ["--event", "daemon.*", "--set", f"folders.root={root}"]
+        with subprocess.Popen([*command, *where], stdout=subprocess.PIPE) as following:
+            guard = threading.Timer(60, following.kill)
+            guard.start()
+            heard = list[dict[str, Any]]()
+            for start in (lambda: first, lambda: processes.daemon(root, sandbox)):
+                daemon = start()
+                heard += _heard(following, 1)
+                assert daemon.stop() == 0
+                heard += _heard(following, 2)
+                pids.append(daemon.pid)
+            following.terminate()
+            following.wait(30)
+            guard.cancel()
+
+    assert [fact["event"] for fact in heard] == [
+        *("daemon.ready", "daemon.stopping", "daemon.stopped"),
+        *("daemon.ready", "daemon.stopping", "daemon.stopped"),
+    ]
+    assert [heard[0]["pid"], heard[3]["pid"]] == pids
+
+
+def _heard(following: subprocess.Popen[bytes], count: int) -> list[dict[str, Any]]:
+    assert following.stdout
+    return [json.loads(following.stdout.readline()) for _ in range(count)]

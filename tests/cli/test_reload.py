@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -114,6 +115,25 @@ def test_the_log_level_changes_while_it_runs(processes, config, tmp_path):
     config.write_text("")
     assert ask(config, root)[1] == "changed: logging.level\n"
     assert len(list(daemon._events())) == heard + 1, "the second one is told, the first was not"
+
+
+def test_what_the_daemon_runs_with_is_told_before_and_after(processes, config, tmp_path):
+    """With the line of the file that was read; what waits for a restart is as it was."""
+    root = tmp_path / "root"
+    processes.daemon(root, processes.sandbox())
+    processes.wait((root / "var" / "batchd.sock").exists, what="a socket")
+    config.write_text("[inbox]\nmax_claimed = 3\n")
+    assert running(config, root, "inbox.max_claimed") == (1000, "the default")
+    ask(config, root)
+    assert running(config, root, "inbox.max_claimed") == (3, f"{config.name}, line 2")
+
+
+def running(config: Path, root: Path, name: str) -> tuple[object, str]:
+    command = [sys.executable, "-m", "batchd", "config", "show", "--running", "--json"]
+    where = ["--config", str(config), "--set", f"folders.root={root}"]
+    said = subprocess.run([*command, *where], capture_output=True, check=True, timeout=60)
+    settings = {one["name"]: one for one in json.loads(said.stdout)["settings"]}
+    return settings[name]["value"], settings[name]["origin"].rpartition("/")[2]
 
 
 def test_where_nothing_is_different_it_says_so(processes, config, tmp_path):

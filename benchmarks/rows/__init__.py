@@ -7,6 +7,6 @@ from __future__ import annotations
 
 #: In the order of the page.
 NAMES = (
-    "native", "large", "lag", "million", "latency", "opened", "idle", "small", "five", "hundred",
-    "cold", "peers",
+    "native", "tabled", "large", "lag", "million", "latency", "opened", "idle", "small", "five",
+    "hundred", "cold", "peers",
 )  # fmt: skip

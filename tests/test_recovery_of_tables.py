@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.dropped_tables import GROUPED, NAMED, SCHEMA, as_asked, drop_table, judged, table
 from tests.fakes.remote import FakeRemote
 from tests.houses import delivered, live, open_services, read_lines, read_receipt, turn, write_task
-from tests.tables import GROUPED, NAMED, SCHEMA, as_asked, drop_table, judged, table
 from tests.test_recovery import SHAPE, World, gone
 
 COUNT = 10

@@ -13,8 +13,8 @@ import pytest
 from tests.acceptance.outcomes import shards_of
 from tests.acceptance.processes import Processes
 from tests.acceptance.tables import answer_of, asked_ids, delivered_to, drop_into, requests_of
+from tests.dropped_tables import GROUPED, NAMED, rows_of_csv, table
 from tests.houses import read_lines, read_receipt
-from tests.tables import GROUPED, NAMED, rows_of_csv, table
 
 pytestmark = pytest.mark.processes
 

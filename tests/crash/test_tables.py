@@ -11,9 +11,7 @@ import pytest
 
 from tests.crash.lives import World, life, orphans, outbox
 from tests.crash.tripwire import TRIPWIRE, TrippedRemote
-from tests.fakes.clock import FakeClock
-from tests.houses import read_lines, read_receipt, write_task
-from tests.tables import (
+from tests.dropped_tables import (
     GROUPED,
     NAMED,
     SCHEMA,
@@ -24,6 +22,8 @@ from tests.tables import (
     rows_of_csv,
     table,
 )
+from tests.fakes.clock import FakeClock
+from tests.houses import read_lines, read_receipt, write_task
 
 _EVERY = int(os.environ.get("BATCHD_CRASH_EVERY", "1"))
 SETTINGS = {"batches": {"max_requests": 2}, "openai": {"delete_files": True}}

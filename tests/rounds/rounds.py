@@ -15,7 +15,7 @@ from batchd.spool.signature import signature
 from batchd.spool.work import Work, digest
 from tests.core.test_receipt import JOB as SOME_JOB
 from tests.core.test_receipt import SHARD as SOME_SHARD
-from tests.tables import table
+from tests.dropped_tables import table
 
 JOB = "0aaaaa"
 

@@ -7,9 +7,9 @@ import pytest
 from batchd.rounds.examining import Into, examine_table
 from batchd.spool.examining import Examined
 from batchd.spool.work import InputChanged
+from tests.dropped_tables import csv_of, table
 from tests.houses import settings
 from tests.rounds.rounds import GROUPED, TASK, a_task, lines_in, nothing
-from tests.tables import csv_of, table
 
 
 def examined(

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.dropped_tables import PLAIN, SCHEMA, as_asked, claimed_table, judged
 from tests.fakes.remote import Request
 from tests.houses import delivered, live, read_lines, read_receipt
 from tests.stages.table_house import JOB, House
-from tests.tables import PLAIN, SCHEMA, as_asked, claimed_table, judged
 
 RECORDS = [{"text": "one", "n": 1.50}, {"text": "two", "nested": {"a": [1, 2]}}, {"text": "three"}]
 

@@ -7,8 +7,8 @@ import pytest
 from batchd.core.rows import RowSet
 from batchd.rounds.rendering import rendered, request_file, write_round
 from batchd.rounds.table import Table
+from tests.dropped_tables import table
 from tests.rounds.rounds import GROUPED, lines_in, nothing
-from tests.tables import table
 
 WHOLE = RowSet(((1, 10),))
 

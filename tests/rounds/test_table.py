@@ -8,8 +8,8 @@ from batchd.core.records import BadTable, Record
 from batchd.core.rows import RowSet
 from batchd.core.templates import BadRecord
 from batchd.rounds.table import Table, id_of
+from tests.dropped_tables import table
 from tests.rounds.rounds import GROUPED, TASK, nothing
-from tests.tables import table
 
 
 @pytest.fixture

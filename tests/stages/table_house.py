@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from batchd.runtime.services import Services
+from tests.dropped_tables import as_asked, claimed_table, judged, rows_of_csv
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
 from tests.houses import delivered, live, open_services, read_lines, read_receipt, write_task
-from tests.tables import as_asked, claimed_table, judged, rows_of_csv
 
 JOB, OTHER = "0aaaaa", "0bbbbb"
 

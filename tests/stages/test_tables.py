@@ -13,11 +13,7 @@ from batchd.core.events import JobCancelled, JobHeld, JobReleased
 from batchd.core.model import BatchError, CancelWhy, JobState, ShardState
 from batchd.runtime.services import Services
 from batchd.stages import claim, collect, plan, poll, submit
-from tests.fakes.remote import Request
-from tests.houses import delivered, live, read_lines, read_receipt, write_task
-from tests.stages.steps import step, until
-from tests.stages.table_house import JOB, OTHER, House, checked
-from tests.tables import (
+from tests.dropped_tables import (
     GROUPED,
     NAMED,
     PLAIN,
@@ -29,6 +25,10 @@ from tests.tables import (
     rows_of_csv,
     table,
 )
+from tests.fakes.remote import Request
+from tests.houses import delivered, live, read_lines, read_receipt, write_task
+from tests.stages.steps import step, until
+from tests.stages.table_house import JOB, OTHER, House, checked
 
 
 def attempts(lines: dict[str, dict[str, Any]]) -> list[int]:

@@ -9,10 +9,10 @@ import pytest
 from batchd.core.events import JobCancelled
 from batchd.core.model import CancelWhy, JobState
 from batchd.stages import claim, plan
+from tests.dropped_tables import SCHEMA, claimed_table, table
 from tests.houses import delivered, live, write_task
 from tests.stages.steps import step
 from tests.stages.table_house import JOB, House, checked
-from tests.tables import SCHEMA, claimed_table, table
 
 
 @pytest.mark.parametrize("trouble", ["broken", "gone"])

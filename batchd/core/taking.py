@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -39,6 +39,17 @@ class Taken:
 
     answers: list[tuple[int, Answer]]  #: row and answer, one for each record, in order
     oddities: Counter[str] = field(default_factory=Counter)  #: worth a word, and no failure
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An answer for several records, read once, whoever of them is asked about."""
+
+    answer: Answer  #: what each record has of it: all but its usage, which is the request's
+    entries: Mapping[str, Sequence[Raw]]  #: by id, in order
+    why: str = "the answer has no entry for this record"  #: what is told a record without one
+    useless: Answer | None = None  #: what every record gets, where there is nothing to take apart
+    oddities: Counter[str] = field(default_factory=Counter)
 
 
 class _Group(msgspec.Struct):
@@ -83,6 +94,19 @@ class Taker:
         oddities: Counter[str] = Counter()
         return _alike(self._checked(answer, oddities), asked, oddities)
 
+    def take_one(self, group: Group, id_: str) -> Answer:
+        """Return a record's own of an answer for several: the first of its entries that fits."""
+        if group.useless is not None:
+            return replace(group.useless, custom_id=id_)
+        entries = group.entries.get(id_.strip(), ())
+        if not entries:
+            return _missing(group.answer, id_, group.why)
+        found = [self._entry(group.answer, entries[0])]
+        if found[0].code is not None:
+            found += (self._entry(group.answer, raw) for raw in entries[1:])
+        good = next((one for one in found if one.code is None), found[0])
+        return replace(good, custom_id=id_)
+
     def _checked(self, answer: Answer, oddities: Counter[str]) -> Answer:
         if self._check is None:
             return answer
@@ -104,41 +128,17 @@ class Taker:
         return Taken([(row, replace(one, custom_id=id_, output=out)) for (row, id_), out in pairs])
 
     def _from_group(self, answer: Answer, asked: Asked) -> Taken:
-        oddities: Counter[str] = Counter()
-        one, why = _shared(answer, asked), "the answer has no entry for this record"
-        try:
-            entries = _entries(_json_of(answer, oddities))
-        except _NotAsAskedError as error:
-            entries, why = _before_the_cut(answer), _CUT_BEFORE
-            if not entries:
-                return _alike(_invalid(one, str(error)), asked, oddities)
-        found = self._found(one, entries, {id_.strip() for _, id_ in asked}, oddities)
-        answers = [
-            (row, replace(found[id_.strip()], custom_id=id_))
-            if id_.strip() in found
-            else (row, _missing(one, id_, why))
-            for row, id_ in asked
-        ]
+        group, known = opened(answer), {id_.strip() for _, id_ in asked}
+        oddities = group.oddities.copy()
+        for id_, entries in group.entries.items():
+            if id_ in known:
+                oddities["repeated_ids"] += len(entries) - 1
+            else:
+                oddities["invented_ids"] += len(entries)
+        answers = [(row, self.take_one(group, id_)) for row, id_ in asked]
+        if len(asked) == 1:
+            answers = [(row, replace(one, usage=answer.usage)) for row, one in answers]
         return Taken(answers, +oddities)
-
-    def _found(
-        self,
-        one: Answer,
-        entries: Sequence[tuple[str, Raw]],
-        known: Container[str],
-        oddities: Counter[str],
-    ) -> dict[str, Answer]:
-        """Return what was found by id: of several for one id the first that fits."""
-        found: dict[str, Answer] = {}
-        for id_, raw in entries:
-            if id_ not in known:
-                oddities["invented_ids"] += 1
-                continue
-            oddities["repeated_ids"] += id_ in found
-            if id_ not in found or found[id_].code is not None:
-                entry = self._entry(one, raw)
-                found[id_] = entry if entry.code is None else found.get(id_, entry)
-        return found
 
     def _entry(self, answer: Answer, raw: Raw) -> Answer:
         try:
@@ -156,8 +156,15 @@ class Taker:
         """Return the JSON of an answer, as it stands, where it fits the schema."""
         assert self._check is not None
         value = _decode(raw)
-        if not self._check.is_valid(value):
-            raise _NotAsAskedError(_misfit(self._check, value))
+        try:
+            fits = self._check.is_valid(value)
+            why = "" if fits else _misfit(self._check, value)
+        except (
+            ValueError
+        ) as error:  # nested more than 255 levels deep, which the library won't read
+            raise _NotAsAskedError(f"it cannot be checked: {_short(str(error))}") from error
+        if not fits:
+            raise _NotAsAskedError(why)
         return raw
 
 
@@ -200,13 +207,32 @@ def _json_of(answer: Answer, oddities: Counter[str]) -> Raw:
     raise _NotAsAskedError(_why_cut(answer, _short(why)))
 
 
-def _entries(raw: Raw) -> list[tuple[str, Raw]]:
-    """Return the entries of an answer for several, by id; what is no entry is nobody's."""
+def opened(answer: Answer) -> Group:
+    """Find the entries of an answer for several records; what is no entry is nobody's."""
+    one, oddities = replace(answer, usage=None), Counter[str]()
+    if answer.code is not None:
+        return Group(one, {}, useless=one)
     try:
-        records = _decode_group(raw).records
+        return Group(one, _by_id(_entries(_json_of(answer, oddities))), oddities=oddities)
+    except _NotAsAskedError as error:
+        if whole := _by_id(_before_the_cut(answer)):
+            return Group(one, whole, why=_CUT_BEFORE)
+        return Group(one, {}, useless=_invalid(one, str(error)))
+
+
+def _entries(raw: Raw) -> list[Raw]:
+    try:
+        return _decode_group(raw).records
     except msgspec.ValidationError as error:
         raise _NotAsAskedError('the answer is no object with a list "records"') from error
-    return [(id_, one) for one in records if (id_ := _id_of(one)) is not None]
+
+
+def _by_id(entries: Iterable[Raw]) -> dict[str, list[Raw]]:
+    found: dict[str, list[Raw]] = {}
+    for one in entries:
+        if (id_ := _id_of(one)) is not None:
+            found.setdefault(id_, []).append(one)
+    return found
 
 
 _CUT_BEFORE = (
@@ -215,7 +241,7 @@ _CUT_BEFORE = (
 )
 
 
-def _before_the_cut(answer: Answer) -> list[tuple[str, Raw]]:
+def _before_the_cut(answer: Answer) -> list[Raw]:
     """Return the entries that came whole before an answer was cut off: they are paid for."""
     text = answer.output
     if answer.soft is not Soft.TRUNCATED or not isinstance(text, str):
@@ -229,7 +255,7 @@ def _before_the_cut(answer: Answer) -> list[tuple[str, Raw]]:
         except (ValueError, RecursionError):  # half an entry, or half a letter of one
             break
         at = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]
-    return [(id_, one) for one in whole if (id_ := _id_of(one)) is not None]
+    return whole
 
 
 def _id_of(raw: Raw) -> str | None:

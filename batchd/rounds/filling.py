@@ -20,13 +20,13 @@ from batchd.core.rendering import record_error_line, result_line
 from batchd.core.rounds import all_rows, executions
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Shard
-from batchd.core.taking import Taker
+from batchd.core.taking import Group, Taker, opened
 from batchd.core.tasks import EMBEDDINGS, MODERATIONS, Task
 from batchd.rounds.lines import RenderedLines
 from batchd.rounds.table import Table
 from batchd.settings import Settings
 from batchd.spool.filling import Filling
-from batchd.spool.kept import Kept, KeptAnswers, kept_answers
+from batchd.spool.kept import KeptAnswers, kept_answers
 from batchd.spool.work import Work
 from batchd.tables import ResultTable, result_name, retry_name
 
@@ -76,12 +76,12 @@ class _Page:
 
     def add(self, record: Record, attempts: int) -> None:
         """Write one record's result, its row, and why it failed where it did."""
-        answer, line = self._answers.of(record.row, self._id_of(record))
+        answer = self._answers.of(record.row, self._id_of(record))
         self._account.add(record.row, answer)
         write = self._filling.write
         write("results.jsonl", result_line(answer, as_json=self._as_json, attempts=attempts))
         self._tables.result(record, self._columns.values(answer, record.fields))
-        if line is not None and self._with_responses:
+        if self._with_responses and (line := self._answers.line_of(record.row)) is not None:
             write("responses.jsonl", line)
         if answer.code is not None:
             write("errors.jsonl", record_error_line(answer, row=record.row, attempts=attempts))
@@ -105,47 +105,46 @@ class _Answers:
         self._task = task
         self._taker = Taker(task)
         self._truncated_fails = on_truncated == "fail"
-        self._is_grouped = task.is_grouped
         #: of vectors and moderations only the place in the list says whose they are
-        self._is_by_place = self._is_grouped and canonical(task.endpoint) in _LISTS
-        if self._is_grouped:
-            # Several records have the same line, and are next to each other as a rule.
-            self._read = lru_cache(_AT_ONCE)(self._read)  # type: ignore[method-assign]
-            self._spread = lru_cache(_AT_ONCE)(self._spread)  # type: ignore[method-assign]
+        self._is_by_place = task.is_grouped and canonical(task.endpoint) in _LISTS
+        # Several records have the same line, and are next to each other as a rule.
+        self._spread = lru_cache(_AT_ONCE)(self._spread)  # type: ignore[method-assign]
+        self._opened = lru_cache(_AT_ONCE)(self._opened)  # type: ignore[method-assign]
         self._told: set[int] = set()
 
-    def of(self, row: int, id: str) -> tuple[Answer, bytes | None]:
-        """Return a record's answer; and the provider's line, where it was not returned before."""
+    def of(self, row: int, id: str) -> Answer:
+        """Return a record's answer."""
         last = self._kept.of(row)
         if self._is_by_place:
-            shard = self._kept.shard_of(row)
-            own = self._spread(last.line, last.endpoint, shard.rows)[row]
-            own = replace(own, custom_id=id)
-        else:
-            ((_, own),) = self._taker.take(
-                self._read(last.line, last.endpoint), [(row, id)]
-            ).answers
-        if self._is_grouped and own.usage is not None:
-            own = replace(own, usage=None)  # of the whole request, and nobody's in particular
-        return own, self._line_of(last)
+            spread = self._spread(last.line, last.endpoint, self._kept.shard_of(row).rows)
+            return replace(spread[row], custom_id=id, usage=None)
+        if self._task.is_grouped:
+            return self._taker.take_one(self._opened(last.line, last.endpoint), id)
+        ((_, own),) = self._taker.take(self._read(last.line, last.endpoint), [(row, id)]).answers
+        return own
+
+    def line_of(self, row: int) -> bytes | None:
+        """Return the provider's line, where it was not returned before."""
+        last = self._kept.of(row)
+        if not last.from_provider:
+            return None
+        if self._task.is_grouped:
+            if hash(last.line) in self._told:
+                return None
+            self._told.add(hash(last.line))
+        return last.line
 
     def _read(self, line: bytes, endpoint: str) -> Answer:
         return read_answer(line, endpoint, truncated_fails=self._truncated_fails)
+
+    def _opened(self, line: bytes, endpoint: str) -> Group:
+        return opened(self._read(line, endpoint))
 
     def _spread(self, line: bytes, endpoint: str, rows: RowSet) -> dict[int, Answer]:
         """Take an answer apart for all records of its request, by row."""
         answer = self._read(line, endpoint)
         asked = Chunks(rows, self._task.records_per_request).of(answer.custom_id) or ()
         return dict(self._taker.take(answer, [(row, "") for row in asked]).answers)
-
-    def _line_of(self, last: Kept) -> bytes | None:
-        if not last.from_provider:
-            return None
-        if self._is_grouped:
-            if hash(last.line) in self._told:
-                return None
-            self._told.add(hash(last.line))
-        return last.line
 
 
 class _Tables:

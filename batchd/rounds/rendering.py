@@ -8,21 +8,12 @@ from pathlib import Path
 import msgspec
 
 from batchd.core.chunks import Chunks, custom_id_of, lines_within
-from batchd.core.errors import BatchdError
 from batchd.core.prompts import Renderer
 from batchd.core.reading import custom_id_of as id_of_line
-from batchd.core.reasons import ReasonCode
 from batchd.core.rows import RowSet
 from batchd.rounds.table import Table
 from batchd.spool.placing import make_folder, placed, remove_file
 from batchd.spool.work import Pause, rows_of
-
-
-class OtherRequests(BatchdError):
-    """A table that was let through once does not give the requests that it gave then."""
-
-    reason = ReasonCode.INPUT_CHANGED
-
 
 Rows = tuple[int, ...]  #: of one request
 

@@ -5,7 +5,7 @@ import pytest
 from msgspec import Raw
 
 from batchd.core.answers import Answer, Soft
-from batchd.core.taking import Taker
+from batchd.core.taking import Taker, opened
 from batchd.core.tasks import EMBEDDINGS, MODERATIONS, RESPONSES, Task, TaskOutput
 from batchd.core.usage import Usage
 
@@ -124,6 +124,25 @@ def test_half_a_letter_is_no_reason_to_stumble():
     assert answer.code == "invalid_output"
 
 
+DEEP = "[" * 300 + "]" * 300
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        (STRUCTURED, '{"kind": DEEP, "day": null}'),
+        (GROUPED, '{"records": [{"id": "id7", "answer": {"kind": DEEP, "day": null}}]}'),
+        (GROUPED, '{"records": [{"id": "id7", "answer": DEEP}]}'),
+    ],
+)
+def test_what_is_nested_too_deeply_to_be_checked_does_not_fit(task, text):
+    """A shard whose answer can't be judged would be collected again and again."""
+    answer = only(take(task, said(text.replace("DEEP", DEEP)), 7))
+    assert answer.code == "invalid_output"
+    assert answer.message is not None
+    assert "cannot be checked" in answer.message
+
+
 # One answer, several records
 
 
@@ -167,6 +186,21 @@ def test_a_bad_entry_is_its_records_own_failure_and_keeps_its_text():
     assert first.raw is not None
     assert "gift" in first.raw
     assert third.message == 'the entry has no "answer"'
+
+
+def test_one_record_gets_of_an_open_answer_what_it_gets_among_the_others():
+    """Delivering goes record by record, and reads an answer for several only once."""
+    answers = (
+        entries(entry("id1"), entry("id2", "gift"), entry("id2"), entry("id9")),
+        entries({"id": "id3", "answer": None}, entry("id3", "gift")),
+        said("not JSON"),
+        said('{"records": [{"id": "id2", "answer": {"kind": "in', soft=Soft.TRUNCATED),
+        Answer("1", code="server_error", message="boom"),
+    )
+    for answer in answers:
+        together = take(GROUPED, answer, 1, 2, 3).answers
+        group, taker = opened(answer), Taker(GROUPED)
+        assert [(row, taker.take_one(group, f"id{row}")) for row in (1, 2, 3)] == together
 
 
 def test_an_invented_id_is_counted_and_nobodys():

@@ -32,7 +32,8 @@ async def test_objects_come_back_with_their_answers_as_members(tmp_path: Path):
     house.remote.verdicts = {"2": [400]}
     folder = await lived(house, "a.jsonl", "\n".join(lines) + "\n")
     found = read_lines(folder / "records.jsonl")
-    assert [{name: one[name] for name in sent} for sent, one in zip(RECORDS, found, strict=True)]
+    as_sent = [{name: one[name] for name in sent} for sent, one in zip(RECORDS, found, strict=True)]
+    assert as_sent == RECORDS
     assert [one["verdict"] for one in found] == ["of 1", None, "of 3"]
     assert (folder / "retry.jsonl").read_text() == lines[1] + "\n"
     assert '"n": 1.5' in (folder / "records.jsonl").read_text().splitlines()[0]

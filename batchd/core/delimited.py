@@ -195,6 +195,11 @@ def _misfit(row: int, line: int, values: Sequence[str], layout: Layout) -> BadTa
         missing = _shown(layout.columns[len(values)])
         message = f'from "{missing}" on there is nothing in it'
         remedy = "Fill it up with delimiters; a line break inside a field must be within quotes."
+    elif not any(values[width:]):
+        message = "what is too much is empty"
+        remedy = (
+            f"Remove {_named(layout.delimiter)} from the end of the row, or add one to the header."
+        )
     else:
         message = f'what is too much begins with "{_shown(values[width])}"'
         remedy = f"Put fields that hold {_named(layout.delimiter)} into quotes."

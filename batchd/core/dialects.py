@@ -39,6 +39,7 @@ class _Tried:
     lines: int  #: of the header and these rows
     fitting: float  #: the part of the rows that has as many fields as the header
     is_strict: bool  #: whether no quote stood where none belongs
+    is_trailing: bool  #: whether each row has a delimiter more than the header, at its very end
 
     @property
     def worth(self) -> tuple[float, bool, int]:
@@ -109,13 +110,14 @@ def _quotings(wanted: str, sample: str) -> Iterator[tuple[str, str]]:
 
 def _try(lines: Sequence[str], is_whole: bool, delimiter: str, quoting: tuple[str, str]) -> _Tried:
     known = options(delimiter, *quoting)
-    rows, ends = list[int](), list[int]()
+    rows, ends, trails = list[int](), list[int](), list[bool]()
     reader = csv.reader(lines, **known)
     try:
         for row in reader:
             if row:
                 rows.append(len(row))
                 ends.append(reader.line_num)
+                trails.append(not row[-1])
     except csv.Error:
         pass  # what could be read before tells as much as there is to tell
     if not is_whole and len(rows) > 1:
@@ -124,7 +126,9 @@ def _try(lines: Sequence[str], is_whole: bool, delimiter: str, quoting: tuple[st
     width, below = (rows[0] if rows else 0), rows[1:]
     fitting = sum(one == width for one in below) / len(below) if below else 1.0
     strict = _is_strict(lines[: ends[-1]], known) if ends else True
-    return _Tried(delimiter, *quoting, width, len(below), ends[-1] if ends else 0, fitting, strict)
+    trailing = set(below) == {width + 1} and all(trails[1 : 1 + len(below)])
+    end = ends[-1] if ends else 0
+    return _Tried(delimiter, *quoting, width, len(below), end, fitting, strict, trailing)
 
 
 def _is_strict(lines: Sequence[str], known: dict[str, object]) -> bool:
@@ -143,7 +147,7 @@ def _best(tried: Sequence[_Tried]) -> _Tried:
 
 def _is_one_name(best: _Tried) -> bool:
     """Whether the header only seemed to have several names: a sentence above a list of texts."""
-    return best.rows >= _ENOUGH and best.fitting == 0
+    return best.rows >= _ENOUGH and best.fitting == 0 and not best.is_trailing
 
 
 def _quotes_all(lines: Sequence[str], layout: Layout) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MAX_LISTED = 20  #: problems listed one by one; beyond these the total is enough (R33)
@@ -50,6 +50,11 @@ CAUTIONS = {
         "a text to embed is empty; the provider refuses such a request and answers the others",
         "Leave empty texts out.",
     ),
+    "empty_record": Caution(
+        "the record has nothing in it, as Excel leaves behind where rows were emptied; it is asked"
+        " all the same, and paid for",
+        "Delete such rows from the table, if nothing is meant by them.",
+    ),
     "token_limit_exceeded": Caution(
         "the request alone seems to have more input tokens than batches.enqueued_tokens lets its"
         " model have queued; it travels alone, and may be refused",
@@ -83,6 +88,40 @@ class Problems:
         self.total += 1
         if len(self.listed) < MAX_LISTED:
             self.listed.append(problem)
+
+
+@dataclass(slots=True)
+class Alike:
+    """Problems of rows, what is wrong alike with many of them told once: it is one thing to mend.
+
+    Only what is listed is compared: ten thousand different ones are only counted.
+    """
+
+    problems: Problems
+    _rows: dict[Problem, list[int]] = field(default_factory=dict)  #: first, last, how many
+
+    def add(self, problem: Problem) -> None:
+        """Take a row's problem."""
+        alike, row = replace(problem, row=None, line=None, excerpt=""), problem.row or 0
+        if seen := self._rows.get(alike):
+            seen[1], seen[2] = row, seen[2] + 1
+            return
+        if len(self.problems.listed) < MAX_LISTED:
+            self._rows[alike] = [row, row, 1]
+        self.problems.add(problem)
+
+    def in_words(self, problem: Problem, rows: int) -> Problem:
+        """Say of a listed problem how many of all rows have it."""
+        alike = replace(problem, row=None, line=None, excerpt="")
+        first, last, times = self._rows.get(alike, (0, 0, 1))
+        if times == 1 or first != problem.row:
+            return problem
+        more = times - 1
+        where = (
+            f"in {more:,} more rows, the last of them {last:,}" if more > 1 else f"in row {last:,}"
+        )
+        said = "so it is in every row" if times == rows else f"likewise {where}"
+        return replace(problem, message=f"{problem.message} ({said})")
 
 
 @dataclass(slots=True)

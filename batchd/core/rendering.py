@@ -113,7 +113,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
     }
 
 
-def problems_as_text(name: str, problems: Mapping[str, Any]) -> str:
+def problems_as_text(name: str, problems: Mapping[str, Any], task: str = "") -> str:
     """Render error.txt: the first line says where, what, and what to do."""
     listed = problems["errors"]
     lines = [f"{_where(listed[0])}{listed[0]['message']}. {listed[0]['remedy']}", ""]
@@ -123,7 +123,8 @@ def problems_as_text(name: str, problems: Mapping[str, Any]) -> str:
         lines += _paragraph(error)
     if problems["total"] > len(listed):
         lines += [f"... and {problems['total'] - len(listed)} more.", ""]
-    lines += ["The file is in input/. Mend it and drop it into the inbox again."]
+    where = f"inbox/{task}/" if task else "the inbox"
+    lines += [f"The file is in input/. Mend it and drop it into {where} again."]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from batchd.core.contents import Count
-from batchd.core.problems import Problem, Problems, Repairs
+from batchd.core.problems import Alike, Problem, Problems, Repairs
 from batchd.core.prompts import Renderer
 from batchd.core.reading import RequestReader
 from batchd.core.records import BadTable, Record
@@ -86,6 +86,7 @@ class _Reading:
         self._records = 0
         self._example = b""
         self.problems = self._reader.problems
+        self._of_rows = Alike(self.problems)
 
     def read(self, table: Table, requests: Write, ids: Write) -> None:
         renderer = Renderer(self._task)
@@ -95,9 +96,10 @@ class _Reading:
                 named = [table.id_of(record) for record in chunk]
                 line = renderer.request(chunk, ids=named)
             except BadRecord as bad:
-                self.problems.add(bad.problem)
+                self._of_rows.add(bad.problem)
                 continue
             self._take(chunk, line)
+            self._note_empty(chunk)
             requests(line + b"\n")
             self._note_ids(named, ids)
         if not self._records and not self.problems.total:
@@ -113,6 +115,11 @@ class _Reading:
         if request is not None:
             self._example = self._example or line
             self._sharder.add(chunk[0].row, request, *(record.row for record in chunk[1:]))
+
+    def _note_empty(self, chunk: Sequence[Record]) -> None:
+        for record in chunk:
+            if not any(record.fields.values()):
+                self._reader.warnings.add("empty_record", record.row)
 
     def _note_ids(self, named: Sequence[str], ids: Write) -> None:
         if self._task.input.id is None:
@@ -143,7 +150,7 @@ class _Reading:
             shards=self._sharder.finish(),
             repairs=Repairs(),
             warnings=self._reader.warnings,
-            problems=_of_rows(self.problems),
+            problems=self._told(),
             is_counted=self._count is not None,
             exact=self._reader.exact,
             cuts=self._sharder.cuts,
@@ -152,13 +159,15 @@ class _Reading:
             example=self._example,
         )
 
-
-def _of_rows(problems: Problems) -> Problems:
-    """Of a table its records are told by number: a line of the file is something else."""
-    listed = (
-        replace(one, row=one.line, line=None) if one.row is None else one for one in problems.listed
-    )
-    return Problems(list(listed), problems.total)
+    def _told(self) -> Problems:
+        """Of a table its records are told by number: a line of the file is something else."""
+        told = [
+            replace(one, row=one.line, line=None)
+            if one.row is None
+            else self._of_rows.in_words(one, self._records)
+            for one in self.problems.listed
+        ]
+        return Problems(told, self.problems.total)
 
 
 def _with_ids(table: Table) -> Iterator[tuple[Record, str]]:

@@ -166,7 +166,9 @@ def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
 
 def _explain(job: Job, filling: Filling) -> None:
     problems = job.problems or {}
-    filling.write("error.txt", problems_as_text(shown(job.name), problems).rstrip("\n").encode())
+    filling.write(
+        "error.txt", problems_as_text(shown(job.name), problems, job.task).rstrip("\n").encode()
+    )
     filling.write("error.json", msgspec.json.format(msgspec.json.encode(problems)))
 
 

@@ -120,6 +120,12 @@ def test_a_row_that_is_too_long_shows_where_it_goes_on():
     assert problem.remedy == "Put fields that hold a comma into quotes."
 
 
+def test_a_delimiter_too_much_at_the_end_of_a_row_is_told_as_that():
+    problem = problem_of("a,b\n1,2,\n")
+    assert problem.message.endswith("what is too much is empty")
+    assert problem.remedy.startswith("Remove a comma from the end of the row")
+
+
 @pytest.mark.parametrize("text", ['a,b\n1,2\n3,"four\n5,6\n', 'a,b\n1,2\n3,"', 'a,b\n1,2\n"3'])
 def test_a_quote_that_never_closes_is_told_with_its_line(text):
     """The csv module takes the end of the file for its end: half a file would pass for a whole."""

@@ -96,3 +96,9 @@ def test_a_row_cut_in_two_by_the_end_of_the_sample_tells_nothing():
 def test_a_line_for_excel_says_the_delimiter():
     found = find_dialect("sep=;\r\na,b;c\r\n1,2;3\r\n", is_whole=True)
     assert (found.preamble, found.delimiter, found.line_end) == ("sep=;\r\n", ";", "\r\n")
+
+
+def test_rows_with_a_delimiter_at_their_end_are_no_texts_under_one_name():
+    """Else the first problem told would be a column `id,text` that nobody has."""
+    assert dialect("id,text\n1,a,\n2,b,\n")[0] == ","
+    assert dialect("id;text\n1;a;\n2;b, c;\n")[0] == ";"

@@ -1,6 +1,6 @@
 """The first of many are listed; all are counted."""
 
-from batchd.core.problems import CAUTIONS, MAX_LISTED, Problem, Problems, Repairs, Warnings
+from batchd.core.problems import CAUTIONS, MAX_LISTED, Alike, Problem, Problems, Repairs, Warnings
 
 
 def test_the_first_problems_are_kept_and_all_are_counted():
@@ -37,3 +37,28 @@ def test_a_repair_is_something():
     assert not Repairs()
     assert all((Repairs(bom=True), Repairs(crlf_lines=1), Repairs(blank_lines=1)))
     assert Repairs(blank_lines=2).as_dict() == {"bom": False, "crlf_lines": 0, "blank_lines": 2}
+
+
+def test_problems_that_rows_have_alike_are_told_once_with_their_number():
+    problems = Problems()
+    alike = Alike(problems)
+    for row in range(1, 101):
+        alike.add(Problem("unknown_column", "there is no a", "name it", row=row))
+        if row > 50:
+            alike.add(Problem("invalid_image", f"no image: {row}", "name it", row=row))
+    assert problems.total == 51
+    assert len(problems.listed) == MAX_LISTED
+    first, second = (alike.in_words(one, 100).message for one in problems.listed[:2])
+    assert first == "there is no a (so it is in every row)"
+    assert second == "no image: 51"
+    assert alike.in_words(problems.listed[0], 200).message.endswith(
+        "99 more rows, the last of them 100)"
+    )
+
+
+def test_of_two_rows_alike_the_other_is_named():
+    problems = Problems()
+    alike = Alike(problems)
+    for row in (3, 7):
+        alike.add(Problem("unknown_column", "there is no a", "name it", row=row))
+    assert alike.in_words(problems.listed[0], 9).message == "there is no a (likewise in row 7)"

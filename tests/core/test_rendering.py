@@ -81,3 +81,9 @@ def test_a_file_as_a_whole_has_no_line():
     assert (as_dict["total"], as_dict["errors"][0]["line"]) == (1, None)
     text = problems_as_text("big.jsonl", as_dict)
     assert text.startswith("nothing in it. Fill it.\n")
+
+
+def test_what_was_dropped_for_a_task_is_to_be_dropped_there_again():
+    as_dict = problems_as_dict(found(1))
+    assert "drop it into inbox/judge/ again" in problems_as_text("a.csv", as_dict, "judge")
+    assert "drop it into the inbox again" in problems_as_text("a.jsonl", as_dict)

@@ -87,3 +87,27 @@ def test_a_table_that_changes_while_it_is_read_is_not_read(tmp_path: Path):
 
     with pytest.raises(InputChanged):
         examine_table(path, TASK, settings(tmp_path), pause=meddle)
+
+
+def test_what_is_wrong_alike_with_every_row_is_one_thing_to_mend(tmp_path: Path):
+    """A column that the table does not have was told twenty times."""
+    found = examined(tmp_path, "key,body\n" + "1,x\n" * 100, TASK)
+    assert (codes(found), found.problems.total) == ([("unknown_column", 1)], 1)
+    assert found.problems.listed[0].message.endswith("(so it is in every row)")
+
+
+def test_what_is_wrong_alike_with_some_rows_is_told_with_their_number(tmp_path: Path):
+    content = csv_of({"key": n, "text": "" if n in (2, 5, 6, 7) else "x"} for n in range(1, 9))
+    task = a_task(prompt="{% if not text %}{{ missing if row != 7 else other }}{% endif %}")
+    found = examined(tmp_path, content, task)
+    assert codes(found) == [("unknown_column", 2), ("unknown_column", 7)]
+    first, second = (one.message for one in found.problems.listed)
+    assert first.endswith("(likewise in 2 more rows, the last of them 6)")
+    assert not second.endswith(")")
+
+
+def test_empty_records_are_asked_and_warned_of(tmp_path: Path):
+    """A thousand rows that Excel left behind are a thousand requests that somebody pays for."""
+    found = examined(tmp_path, "key,text\n1,x\n,\n2,y\n,\n", TASK)
+    assert (found.records, found.problems.total) == (4, 0)
+    assert found.warnings.by_code["empty_record"].lines == [2, 4]

@@ -22,10 +22,14 @@ from batchd.core.names import printable
 from batchd.core.problems import Problem
 from batchd.core.records import BadTable, Layout, Record, empty_table
 from batchd.tables.extras import library
-from batchd.tables.opening import Pause
+from batchd.tables.opening import Pause, folder_of
 
 _LONGEST = 32_767  #: characters of a cell; Excel's limit
 _CUT = " … (cut: results.jsonl has all of it)"
+_EXACT = 1 << 53  #: whole numbers beyond lose digits: a cell is a double
+#: Bytes that a workbook may unpack to, whatever the setting says: all of it is in memory, and
+#: takes twice as much there. A million rows of twenty cells are as many.
+MOST_HELD = 1_000_000_000
 _FORMATS: dict[type, str] = {
     datetime.datetime: "yyyy-mm-dd hh:mm:ss",
     datetime.date: "yyyy-mm-dd",
@@ -101,12 +105,13 @@ def _must_not_explode(path: Path, most: int) -> None:
     """A workbook is a zip file: what it says it blows up to is what would be in memory."""
     with zipfile.ZipFile(path) as book:
         size = sum(one.file_size for one in book.infolist())
-    if size > most:
+    if size > min(most, MOST_HELD):
+        by_setting = "Drop it in smaller files. The limit is inbox.max_inflated_bytes."
         raise BadTable(
             Problem(
                 "inflates_too_far",
-                f"unpacked the workbook has {size:,} bytes, more than {most:,}",
-                "Drop it in smaller files. The limit is inbox.max_inflated_bytes.",
+                f"unpacked the workbook has {size:,} bytes, more than {min(most, MOST_HELD):,}",
+                by_setting if size > most else "Save it as CSV, which is read in pieces.",
             )
         )
 
@@ -130,8 +135,9 @@ class ExcelTable:
 
     def __init__(self, file: BinaryIO, layout: Layout, added: Sequence[str]) -> None:
         writer = library("xlsxwriter", kind="Excel")
-        self._book = writer.Workbook(file, _AS_THEY_ARE)
-        self._sheet = self._book.add_worksheet(layout.sheet)
+        # Beside the results: there is room for them, or nowhere.
+        self._book = writer.Workbook(file, {**_AS_THEY_ARE, "tmpdir": folder_of(file)})
+        self._sheet = _sheet_for(layout.sheet, self._book)
         self._formats = {
             kind: self._book.add_format({"num_format": text}) for kind, text in _FORMATS.items()
         }
@@ -158,10 +164,19 @@ class ExcelTable:
             self._sheet.write_datetime(self._row, at, value, form)
         elif isinstance(value, bool):
             self._sheet.write_boolean(self._row, at, value)
-        elif isinstance(value, int | float):
+        elif isinstance(value, float) or (isinstance(value, int) and abs(value) <= _EXACT):
             self._sheet.write_number(self._row, at, value)
         elif text := cell(value):
             self._sheet.write_string(self._row, at, _fitting(text))
+
+
+def _sheet_for(name: str | None, book: Any) -> Any:
+    """Add a sheet, called as the sender's. Other programs write names that Excel has no place for."""
+    exceptions = library("xlsxwriter.exceptions", kind="Excel")
+    try:
+        return book.add_worksheet(name)
+    except exceptions.InvalidWorksheetName:
+        return book.add_worksheet("Sheet1")
 
 
 def _fitting(text: str) -> str:

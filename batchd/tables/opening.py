@@ -92,3 +92,9 @@ def letters(file: BinaryIO, layout: Layout, *, errors: str = "strict") -> io.Tex
     if layout.bom:
         file.read(len(BOMS[layout.encoding]))
     return io.TextIOWrapper(file, encoding=layout.encoding, errors=errors, newline="")
+
+
+def folder_of(file: BinaryIO) -> Path | None:
+    """Return where a file lies, for what is kept on the way: there is room, or nowhere."""
+    name = getattr(file, "name", None)
+    return Path(name).parent if isinstance(name, str) else None

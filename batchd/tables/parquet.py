@@ -14,7 +14,7 @@ from batchd.core.delimited import cell, column_names
 from batchd.core.problems import Problem
 from batchd.core.records import BadTable, Layout, Record
 from batchd.tables.extras import library
-from batchd.tables.opening import Pause
+from batchd.tables.opening import Pause, folder_of
 
 _ROWS = 1024  #: at a time: of vectors of 3,072 numbers they are 100 MB as Python has them
 _PACKED = "zstd"
@@ -175,12 +175,6 @@ class ParquetTable:
                 column = self._text(column.to_pylist()) if is_text else column.cast(field.type)
                 table = table.set_column(at, field, column)
         return table.cast(schema) if table.schema != schema else table
-
-
-def folder_of(file: BinaryIO) -> Path | None:
-    """Return where a file lies, for what is kept on the way: there is room, or nowhere."""
-    name = getattr(file, "name", None)
-    return Path(name).parent if isinstance(name, str) else None
 
 
 def _taken(rows: Sequence[tuple[Any, int]]) -> Any:

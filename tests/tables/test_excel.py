@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from batchd.core.problems import Problem
 from batchd.core.records import BadTable
 from batchd.core.tasks import TaskInput
 from batchd.tables import ResultTable, find_layout, records_of
+from batchd.tables.excel import MOST_HELD
 
 DAY, MOMENT = datetime.date(2026, 1, 2), datetime.datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001  # Excel knows no zones
 ROWS = [
@@ -131,3 +133,39 @@ def test_a_workbook_that_blows_up_is_not_loaded(path):
     with pytest.raises(BadTable) as bad:
         find_layout(path, TaskInput(), name=path.name, pause=go_on, most=1000)
     assert bad.value.problem.code == "inflates_too_far"
+
+
+def test_a_workbook_that_no_memory_holds_is_refused_whatever_the_setting(tmp_path):
+    """What a zip file says it unpacks to is believed: so much would be read."""
+    path = tmp_path / "a.xlsx"
+    workbook(path, {"Jobs": ROWS})
+    with zipfile.ZipFile(path, "a") as book:
+        book.writestr("x", "")
+        book.infolist()[-1].file_size = MOST_HELD  # as its list of contents will say
+    found = problem_of(path)
+    assert found.code == "inflates_too_far"
+    assert "CSV" in found.remedy
+
+
+@pytest.mark.parametrize(
+    "value", [10**30, -(10**400), (1 << 53) + 1], ids=["31 digits", "401 digits", "one too many"]
+)
+def test_a_number_that_no_cell_holds_keeps_its_digits_as_a_text(path, value):
+    """An answer may hold any number that JSON does; delivering it must come to an end."""
+    _, (_, *rows) = rewritten(path, ["answer"], {"answer": value})
+    assert [row[-1] for row in rows] == [str(value)]
+
+
+def test_a_sheet_that_other_programs_named_comes_back_under_a_name_of_excel(tmp_path):
+    """LibreOffice and libraries write names longer than Excel's 31 letters."""
+    name = "an export of all that was ever sold"
+    workbook(tmp_path / "a.xlsx", {"SHEET": ROWS})
+    with (
+        zipfile.ZipFile(tmp_path / "a.xlsx") as old,
+        zipfile.ZipFile(tmp_path / "b.xlsx", "w") as new,
+    ):
+        for one in old.infolist():
+            new.writestr(one.filename, old.read(one).replace(b"SHEET", name.encode()))
+    sheets, rows = rewritten(tmp_path / "b.xlsx", ["answer"], {"answer": "x"}, sheet=name)
+    assert sheets == ["Sheet1"]
+    assert [row[-1] for row in rows] == ["answer", "x", "x"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 
 import pytest
 
 from batchd.core.records import BadTable, Layout
-from batchd.tables.opening import BOMS, letters, opened
+from batchd.tables.opening import BOMS, folder_of, letters, opened
 
 
 def go_on() -> None:
@@ -51,3 +52,9 @@ def test_a_mark_is_no_letter(tmp_path, encoding):
     layout = Layout(format="csv", encoding=encoding, bom=True)
     with opened(path, pause=go_on) as file:
         assert letters(file, layout).read() == "ä\r\n"
+
+
+def test_what_is_kept_on_the_way_to_a_result_lies_beside_it(tmp_path):
+    with (tmp_path / "a").open("wb") as file:
+        assert folder_of(file) == tmp_path
+    assert folder_of(io.BytesIO()) is None

@@ -13,7 +13,6 @@ import pytest
 from batchd.core.records import BadTable
 from batchd.core.tasks import TaskInput
 from batchd.tables import ResultTable, find_layout, records_of
-from batchd.tables.parquet import folder_of
 
 SOURCE = pa.table(
     {
@@ -147,9 +146,3 @@ def test_a_table_without_a_row_is_empty(tmp_path):
     pq.write_table(SOURCE.slice(0, 0), path)
     with pytest.raises(BadTable, match="no record"):
         read(path)
-
-
-def test_what_is_kept_on_the_way_lies_beside_the_result(tmp_path):
-    with (tmp_path / "a").open("wb") as file:
-        assert folder_of(file) == tmp_path
-    assert folder_of(io.BytesIO()) is None

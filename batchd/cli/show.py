@@ -89,7 +89,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         ("errors", errors_in_words(found["errors"] or {})),
         ("not plain answers", soft_in_words(found["soft"] or {})),
         ("noticed", noticed_in_words(found)),
-        ("warnings", warnings_in_words(found["warnings"] or {})),
+        ("warnings", warnings_in_words(found["warnings"] or {}, found["job"].get("task"))),
         ("timeline", map(_fact, found["timeline"])),
     ):
         yield from _section(title, lines)
@@ -107,12 +107,14 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     job = found["job"]
     yield "job", job["job"]
     yield "file", f"{job['file']}, {size(job['bytes'])}, of user {job['owner']}"
+    if task := job.get("task"):  # an older daemon's word has none
+        yield "task", task
     yield "state", _state(found)
     yield "why", f"{found['code']}: {found['sentence']}"
     if job["requests"]:
         rounds = f", round {found['round']}" if found["round"] > 1 else ""
         done = f"; {found['answered']:,} answered, {found['failed']:,} failed so far"
-        yield "requests", f"{job['requests']:,}{rounds}{done}"
+        yield "records" if task else "requests", f"{job['requests']:,}{rounds}{done}"
     yield "cost", _cost(found)
     if found["held"]:
         yield "held", found["held"]

@@ -15,8 +15,10 @@ from batchd.core.headline import headline
 from batchd.core.model import CancelWhy, JobState
 from batchd.core.names import printable, shown
 from batchd.core.problems import CAUTIONS
+from batchd.core.records import Layout
 from batchd.core.rendering import SCHEMA
 from batchd.core.subjects import Job, Shard
+from batchd.core.table_notes import table_facts, table_in_words
 from batchd.core.usage import ModelUsage, merged
 from batchd.core.verdicts import Fate, fate_of
 
@@ -99,6 +101,7 @@ def receipt(
     *,
     now: float,
     price_source: str,
+    layout: Layout | None = None,
 ) -> dict[str, Any]:
     """Put together receipt.json."""
     rejected = job.state is JobState.REJECTED
@@ -112,6 +115,7 @@ def receipt(
         "sha256": job.sha256,
         "task": job.task or None,
         **({"recipe": job.recipe} if job.task else {}),
+        **({"table": table_facts(layout)} if layout else {}),
         "outcome": "rejected" if rejected else _outcome(job, account),
         "reason": job.reason,
         "cancelled": _cancelled(job),
@@ -245,7 +249,7 @@ def receipt_as_text(receipt: Mapping[str, Any]) -> str:
     text += [f"{name:<10}{value}" for name, value in rows if value]
     text += _section("errors", errors_in_words(receipt["errors"]))
     text += _section("not plain answers", soft_in_words(receipt["soft"]))
-    text += _section("noticed", noticed_in_words(receipt))
+    text += _section("noticed", [*table_in_words(receipt.get("table")), *noticed_in_words(receipt)])
     text += _section("warnings", warnings_in_words(receipt["warnings"] or {}, receipt["task"]))
     text += _section("batches", [_batch_in_words(batch) for batch in receipt["batches"]])
     text += _section("files", [_file_in_words(file) for file in receipt["files"]])

@@ -16,6 +16,7 @@ from batchd.core.model import JobState
 from batchd.core.names import folder_name, shown
 from batchd.core.notes import LOST_ODDITY, notes_for
 from batchd.core.receipt import ENDINGS, Account, DeliveredFile, receipt, receipt_as_text
+from batchd.core.records import Layout
 from batchd.core.rendering import error_line, problems_as_text, result_line
 from batchd.core.rounds import all_rows, executions, is_final
 from batchd.core.subjects import Job, Shard
@@ -146,9 +147,10 @@ def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
     account, draft = Account(of_records=bool(job.task)), services.outbox.begin(job.id)
     with filled(draft) as filling:
         if job.problems is not None:
+            layout = None
             _explain(job, filling)
         else:
-            _fill(job, shards, account, filling, services)
+            layout = _fill(job, shards, account, filling, services)
     bill = receipt(
         job,
         shards,
@@ -156,6 +158,7 @@ def _build(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
         [*filling.files, *services.work.done_files(job.id, pause=pause), _input_of(job, services)],
         now=services.clock.now(),
         price_source=services.prices.source,
+        layout=layout,
     )
     whole = msgspec.json.format(msgspec.json.encode(bill)) + b"\n"
     place(draft / "receipt.json", whole, among_others=True)
@@ -174,13 +177,16 @@ def _explain(job: Job, filling: Filling) -> None:
 
 def _fill(
     job: Job, shards: Sequence[Shard], account: Account, filling: Filling, services: Services
-) -> None:
-    """Write one line per request of the input, in its order, failed ones included."""
+) -> Layout | None:
+    """Write one line per request of the input, in its order, failed ones included.
+
+    Returns how a table was read; None where there is none.
+    """
     lines = lines_of(job, services.work, pause=pause)
     if isinstance(lines, RenderedLines):
         work, settings = services.work, services.settings
         fill_table(lines, shards, account, filling, work=work, settings=settings)
-        return
+        return lines.table.layout
     dropped = services.work.unchanged_input(job, pause=pause)
     rows = all_rows(shards)
     attempts = executions(shards, last_row=rows.ranges[-1][1])
@@ -191,6 +197,7 @@ def _fill(
             if number % _CHECK_EVERY == 0:
                 pause()
             _fill_row(row, line_of, attempts[row], kept, account, filling, services)
+    return None
 
 
 def _in_order(lines: Iterator[tuple[int, bytes]]) -> Callable[[int], bytes]:

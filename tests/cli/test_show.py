@@ -12,8 +12,9 @@ from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
 from batchd.runtime import wishes
 from tests.control.asking import open_batches
+from tests.dropped_tables import PLAIN, claimed_table
 from tests.fakes.remote import answer_for
-from tests.houses import drop, live, open_services, requests
+from tests.houses import drop, live, open_services, requests, write_task
 
 
 @pytest.fixture
@@ -169,3 +170,17 @@ async def test_a_beginning_of_several_exits_2(shell, tmp_path):
 
     assert code == Exit.USAGE
     assert "is the beginning of several" in err
+
+
+async def test_of_a_table_its_task_is_named_and_its_records_are_counted(shell, tmp_path):
+    root = tmp_path / "root"
+    write_task(root, "judge", PLAIN)
+    async with open_services(root) as services:
+        claimed_table(root, "judge", "a.csv", "key,text\n1,x\n,\n", job="0aaaaa")
+        await live(services, deliveries=1)
+
+    out = shell("show", "0aaaaa")[1]
+
+    assert "task        judge\n" in out
+    assert "records     2; 2 answered" in out
+    assert "(first in row 2)" in out

@@ -80,6 +80,7 @@ class Harvest:
         self._as_json = as_json  #: rows that asked for JSON; None where that is not known
         self._final = final  #: its job gets no further round
         self._places: dict[int, _Place] = {}
+        self._last: _Place | None = None  #: the place that was noted last
         self._again: set[int] = set()
         self._uncounted: set[int] = set()
         self._tabs: dict[str, Tab] = {}
@@ -164,9 +165,11 @@ class Harvest:
             executed=executed,
             final=self._final,
         )
-        self._places[row] = _Place(
-            *spot, judgement.fate is Fate.SUCCEEDED, judgement.fate is Fate.CANCELLED
-        )
+        fate = judgement.fate
+        place = _Place(*spot, fate is Fate.SUCCEEDED, fate is Fate.CANCELLED)
+        if place != self._last:  # records of one line mostly have one place
+            self._last = place
+        self._places[row] = self._last
         if answer.code is None:
             return
         self._without_model += is_without_model(answer.code, answer.status)

@@ -1,7 +1,8 @@
 """Sets of row numbers: who travels in a shard, who is to be tried again.
 
-A row is the 1-based number of a line of the dropped file, or of a record where a task reads it. A job of a million requests is a
-handful of ranges, so the ledger keeps kilobytes where one row per request would keep gigabytes.
+A row is the 1-based number of a line of the dropped file, or of a record where a task reads it. A job
+of a million requests is a handful of ranges, so the ledger keeps kilobytes where one row per request
+would keep gigabytes.
 """
 
 from __future__ import annotations

@@ -137,7 +137,12 @@ async def _reject(job: Job, reading: Examined, services: Services) -> None:
     await services.ledger.record(rejected, at=services.clock.now())
     first = problems.listed[0]
     log.warning(
-        "job.rejected", job=job.id, reason=first.code, line=first.line, problems=problems.total
+        "job.rejected",
+        job=job.id,
+        reason=first.code,
+        line=first.line,
+        row=first.row,
+        problems=problems.total,
     )
 
 

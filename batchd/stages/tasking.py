@@ -103,5 +103,5 @@ async def _give_back(job: Job, text: str, services: Services) -> None:
         requests=0,
     )
     await services.ledger.record(rejected, at=services.clock.now())
-    log.warning("job.rejected", job=job.id, reason=problem.code, line=None, problems=1)
+    log.warning("job.rejected", job=job.id, reason=problem.code, line=None, row=None, problems=1)
     services.bells["deliver"].ring()

@@ -1,6 +1,7 @@
 """Each record of a request has its own verdict, and what the request took is counted once."""
 
 import json
+import tracemalloc
 from array import array
 from typing import Any
 
@@ -107,3 +108,20 @@ def test_where_answers_lie_is_found_again_without_judging_them():
     crop.take(Source.OUTPUT, 0, answered("2", 2, 3, 4))
     assert [entry.row for entry in crop.index()] == [2, 3, 4]
     assert crop.tally().kept == 3
+
+
+def test_a_record_takes_little_more_than_its_row():
+    """A shard of 50,000 requests may have a million records: what their line says is kept once."""
+    count, size = 20_000, 20
+    task = Task(name="t", model="m", prompt="p", records_per_request=size)
+    chunks = Chunks(RowSet(((1, count),)), size)
+    crop = RecordHarvest.to_find(chunks, str, Taker(task), endpoint=task.endpoint)
+    tracemalloc.start()
+    try:
+        for first in range(1, count + 1, size):
+            crop.take(Source.OUTPUT, first * 1000, failed(str(first), "server_error"))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(crop.index()) == count
+    assert taken / count < 100

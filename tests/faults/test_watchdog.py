@@ -106,7 +106,10 @@ def test_one_loop_that_hangs_is_enough_to_be_killed_and_the_job_completes_once(
     with locker(root / "var" / "batchd.db"):
         drop(root, "a.jsonl", requests(5))
         processes.wait_for_event(daemon, "watchdog.withheld", within=LOOP_SECONDS * 2)
-        assert "claim has not moved for " in manager.said("STATUS")[-1]
+        processes.wait(
+            lambda: any("claim has not moved for " in said for said in manager.said("STATUS")),
+            what="the manager to be told which loop hangs",
+        )
         assert daemon.code is None
         killed(processes, manager, daemon)
     started(processes, manager, root, sandbox)

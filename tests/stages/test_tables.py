@@ -284,9 +284,16 @@ async def rejected(house: House, content: str) -> tuple[dict[str, Any], str]:
     return json.loads((folder / "error.json").read_bytes()), (folder / "error.txt").read_text()
 
 
-async def test_a_prompt_that_names_a_column_the_table_lacks_is_said_with_its_row(tmp_path: Path):
+async def test_a_prompt_that_names_a_column_the_table_lacks_is_said_once(tmp_path: Path):
     content = csv_of({"key": n, "Text": "x"} for n in range(30))
     told, text = await rejected(House(tmp_path, SCHEMA), content)
+    assert [error["row"] for error in told["errors"]] == [1]
+    assert text.startswith("row 1: ")
+
+
+async def test_of_many_rows_that_are_wrong_the_first_twenty_are_listed(tmp_path: Path):
+    content = csv_of({"key": "", "text": "x"} for _ in range(30))
+    told, text = await rejected(House(tmp_path, NAMED.format(SCHEMA)), content)
     assert (told["total"], len(told["errors"])) == (30, 20)
     assert [error["row"] for error in told["errors"]] == list(range(1, 21))
     assert text.startswith("row 1: ")

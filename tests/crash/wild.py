@@ -25,10 +25,12 @@ from batchd.runtime import wishes
 from batchd.runtime.services import Services
 from batchd.stages import STAGES
 from tests.control.asking import ask, look_at
+from tests.crash import wild_tables
 from tests.crash.tripwire import TRIPWIRE, Killed, TrippedLedger, TrippedRemote
+from tests.dropped_tables import drop_table
 from tests.fakes.clock import FakeClock
-from tests.fakes.remote import Made, Phase, Request
-from tests.houses import drop, open_services, request, settings, turn
+from tests.fakes.remote import Made, Phase, Request, answer_for
+from tests.houses import drop, open_services, request, settings, turn, write_task
 
 _TURNS = 150  #: of a life with people and weather in it
 _CALM = 800  #: turns in which all must have come to its end once nothing disturbs
@@ -44,6 +46,7 @@ class Dropped:
     name: str
     sha256: str
     ids: tuple[str, ...] | None
+    task: str = ""
 
 
 class WildRemote(TrippedRemote):
@@ -52,7 +55,9 @@ class WildRemote(TrippedRemote):
     def __init__(self, clock: FakeClock, chance: random.Random) -> None:
         super().__init__(clock)
         self.chance = chance
+        self.answers = self._answer_to
         self.answered: defaultdict[str, Counter[str]] = defaultdict(Counter)  #: ids, by job
+        self.charged = 0  #: requests with an answer, whatever that was good for
         self.person: Any = None
         self.is_paused = False  #: since before this turn, and nobody has said otherwise in it
         self.unwanted: set[str] = set()  #: jobs held or cancelled, likewise
@@ -72,10 +77,16 @@ class WildRemote(TrippedRemote):
             self.sent_in_spite.append(f"{order.metadata} (paused: {self.is_paused})")
         return await super().create_batch(order)
 
+    def _answer_to(self, request: Request) -> tuple[int, dict[str, Any]]:
+        is_table = wild_tables.is_of_a_table(request)
+        return wild_tables.answer(request, self.chance) if is_table else answer_for(request)
+
     def _execute(self, made: Made, request: Request) -> dict[str, Any] | None:
         line = super()._execute(made, request)
         if line and line["response"]["status_code"] < 400:
-            self.answered[made.order.metadata["batchd_job"]][request["custom_id"]] += 1
+            self.charged += 1
+            answered = self.answered[made.order.metadata["batchd_job"]]
+            answered.update(wild_tables.well_answered(request, line))
         return line
 
 
@@ -108,6 +119,8 @@ class Wild:
         self.services: Services | None = None
         self.settings = self._settings()
         self.has_deadline = "deadline_hours" in self.settings["jobs"]
+        for name, text in wild_tables.TASKS.items():
+            write_task(self.root, name, text)
 
     def _settings(self) -> dict[str, dict[str, Any]]:
         chance = self.chance
@@ -242,11 +255,16 @@ class Wild:
         number = len(self.dropped)
         if number >= 12:
             return
+        task = self.chance.choice(("", "", *wild_tables.TASKS))
         if self.dropped and self.chance.random() < 0.4:
             twin = self.chance.choice(self.dropped)
             ids = twin.ids
+            task = twin.task if self.chance.random() < 0.8 else task
         else:
             ids = tuple(f"f{number}-{n}" for n in range(self.chance.choice((1, 2, 5, 9))))
+        if task:
+            self._drop_table(task, f"n{number}.csv", ids)
+            return
         lines: list[Any] = [request(id) for id in ids or ("x",)]
         if ids is None or self.chance.random() < 0.05:
             lines, ids = [b"{"], None
@@ -258,6 +276,14 @@ class Wild:
             path = drop(self.root, name, lines)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         self.dropped.append(Dropped(name, sha256, ids))
+
+    def _drop_table(self, task: str, name: str, ids: tuple[str, ...] | None) -> None:
+        is_bad = ids is None or self.chance.random() < 0.05
+        with _not_ours():
+            content = wild_tables.content_of(ids or ("x",), is_bad=is_bad)
+            path = drop_table(self.root, task, name, content)
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.dropped.append(Dropped(name, sha256, None if is_bad else ids, task))
 
     async def _job(self, services: Services) -> str | None:
         jobs = [job.id for job in (await services.ledger.unfinished())[0]]
@@ -320,7 +346,7 @@ class Wild:
             self.remote._cancel(made)
 
     async def _batch_fails(self, _: Services) -> None:
-        text = "Enqueued token limit reached for gpt-4o-mini. Limit: 90 enqueued tokens."
+        text = "Enqueued token limit reached for gpt-4o-mini. Limit: 240 enqueued tokens."
         error = self.chance.choice(
             (BatchError(NO_ROOM_CODE, text), BatchError("server_error", "sorry"))
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.wild import Dropped, Wild, delivered_folders
+from tests.dropped_tables import judged, rows_of_csv
 from tests.houses import read_lines, read_receipt
 
 Receipt = Mapping[str, Any]
@@ -52,16 +53,20 @@ class Account:
         if (receipt["outcome"] == "rejected") != (dropped.ids is None):
             yield f"{job} is {receipt['outcome']}: {receipt['reason']}"
         elif dropped.ids is not None:
-            yield from self._answers(job, receipt, dropped.ids)
+            yield from self._answers(job, receipt, dropped)
 
-    def _answers(self, job: str, receipt: Receipt, ids: tuple[str, ...]) -> Iterator[str]:
+    def _answers(self, job: str, receipt: Receipt, dropped: Dropped) -> Iterator[str]:
+        ids = dropped.ids or ()
         results = read_lines(self.folders[job] / "results.jsonl")
         if tuple(line["custom_id"] for line in results) != ids:
             yield f"{job} has other lines than were dropped: {results}"
         good = {line["custom_id"] for line in results if line["ok"]}
         for line in results:
-            if line["ok"] and line["output"] != f"answer to {line['custom_id']}":
+            id = line["custom_id"]
+            if line["ok"] and line["output"] != (judged(id) if dropped.task else f"answer to {id}"):
                 yield f"{job} has another's answer: {line}"
+        if dropped.task:
+            yield from self._rows(job, results)
         # What lay at the provider for longer than it is kept there.
         lost = self.remote.keep_seconds and "lost_answers" in (receipt["oddities"] or {})
         if receipt["joined"]:
@@ -69,6 +74,22 @@ class Account:
         elif not lost:
             yield from self._bought(job, good)
         yield from self._ends(job, receipt, is_whole=bool(lost) or len(good) == len(ids))
+
+    def _rows(self, job: str, results: list[Any]) -> Iterator[str]:
+        """The table that comes back says of each row what its line of the results says."""
+        folder = self.folders[job]
+        rows = rows_of_csv(folder / "results.csv")
+        told = [(row["key"], row["text"], row["verdict"], not row["batchd_error"]) for row in rows]
+        wanted = [
+            (id := one["custom_id"], id, judged(id)["verdict"] if one["ok"] else "", one["ok"])
+            for one in results
+        ]
+        if told != wanted:
+            yield f"{job} has other rows than results: {told}, {wanted}"
+        failed = [one["custom_id"] for one in results if not one["ok"]]
+        again = rows_of_csv(folder / "retry.csv") if failed else []
+        if [row["key"] for row in again] != failed:
+            yield f"{job}: {failed} failed, and to be tried again are {again}"
 
     def _of_a_joiner(self, job: str, receipt: Receipt, results: list[Any]) -> Iterator[str]:
         if job in self.remote.answered:
@@ -108,7 +129,7 @@ class Account:
         with closing(sqlite3.connect(self.root / "var" / "batchd.db")) as ledger:
             query = "SELECT sum(requests), sum(input_tokens), sum(cost) FROM spend"
             requests, tokens, cost = (sum_ or 0 for sum_ in ledger.execute(query).fetchone())
-        answered = sum(sum(each.values()) for each in self.remote.answered.values())
+        answered = self.remote.charged
         on_receipts = sum(r["usage"]["input_tokens"] for r in self.payers if r["usage"])
         billed = sum(r["cost"]["amount"] for r in self.payers if r["cost"])
         if tokens != on_receipts or abs(cost - billed) > 1e-6:  # receipts are rounded

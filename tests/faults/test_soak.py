@@ -66,6 +66,12 @@ def an_answer_of_somebody_else(root: Path, _: dict[str, Any]) -> None:
     results.write_text("".join(json.dumps(line | {"output": "?"}) + "\n" for line in lines))
 
 
+def a_row_that_is_gone(root: Path, _: dict[str, Any]) -> None:
+    tables = root.glob("outbox/s*/results.csv")
+    table = next(path for path in tables if path.read_bytes()[:2] != b"\xff\xfe")  # no UTF-16
+    table.write_bytes(b"".join(table.read_bytes().splitlines(keepends=True)[:-1]))
+
+
 def an_orphan_in_work(root: Path, _: dict[str, Any]) -> None:
     (root / "var" / "work" / "000000").mkdir()
 
@@ -91,6 +97,7 @@ SPOILINGS: dict[str, Spoiling] = {
         a_folder_twice,
         an_answer_twice,
         an_answer_of_somebody_else,
+        a_row_that_is_gone,
         an_orphan_in_work,
         a_batch_that_nobody_knows,
         a_shard_created_twice,

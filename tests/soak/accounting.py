@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections import Counter, defaultdict
@@ -15,7 +16,7 @@ from typing import Any
 
 from tests.acceptance.outcomes import expected_output
 from tests.houses import read_lines, read_receipt
-from tests.soak import weather
+from tests.soak import tables, weather
 from tests.soak.contents import Content
 from tests.soak.writers import Desk
 
@@ -167,6 +168,9 @@ def _answers(account: Account) -> Iterator[str]:
         content = account.contents.get(one.key[1])
         if content is None or content.requests is None or one.is_rejected:
             continue
+        if tables.is_table(content):
+            yield from tables.differences(one.folder, content, one.receipt)
+            continue
         results = read_lines(one.folder / "results.jsonl")
         ids = [request["custom_id"] for request in content.requests]
         if [result["custom_id"] for result in results] != ids:
@@ -243,6 +247,12 @@ def _executions_within_a_shard(account: Account) -> Iterator[str]:
 def _executions_of_a_job(account: Account) -> Iterator[str]:
     """A request runs again only where its answer was a passing failure, or was lost for good."""
     for job, counts in account.executions.items():
+        content = (
+            account.contents.get(account.by_job[job].key[1]) if job in account.by_job else None
+        )
+        if content and tables.is_table(content):
+            yield from (f"job {job}: {told}" for told in tables.asked_too_often(counts, content))
+            continue
         for name, times in counts.items():
             if times > weather.most_executions(name) and not weather.may_be_missing(name):
                 yield f"job {job} had {name} executed {times} times"
@@ -283,9 +293,10 @@ def _paid_together(account: Account) -> Iterator[str]:
             payers[one.key[1]].append(one.job)
     with sqlite3.connect(f"file:{account.root}/var/batchd.db?mode=ro", uri=True) as ledger:
         for jobs in payers.values():
-            for first, second in zip(sorted(jobs), sorted(jobs)[1:], strict=False):
-                delivered = _when(ledger, first, "JobDelivered")
-                if _when(ledger, second, "JobPlanned") < delivered:
+            # One that was held is overtaken by those that came later.
+            planned = sorted((_when(ledger, job, "JobPlanned"), job) for job in jobs)
+            for (_, first), (at, second) in itertools.pairwise(planned):
+                if at < _when(ledger, first, "JobDelivered"):
                     yield f"{first} and {second} were paid for at the same time"
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.processes import Daemon, Processes, processes_in
-from tests.soak import weather
+from tests.soak import tables, weather
 from tests.soak.accounting import Account
 from tests.soak.people import People
 from tests.soak.weather import Weather
@@ -119,6 +119,7 @@ class Soaking:
         self._size, self._processes = size, processes
         self._root = folder / "root"
         (self._root / "inbox").mkdir(parents=True)
+        tables.write_tasks(folder)
         self._desk = Desk(self._root / "inbox", SETTLE, EMPTY_GRACE)
         until = time.monotonic() + max(size.seconds / 3, size.seconds - 60)
         self._people = People(self._root, self._desk, size.seed, until)
@@ -152,6 +153,7 @@ class Soaking:
             "folders": len(account.delivered),
             "rejected": sum(one.is_rejected for one in account.delivered),
             "joined": len(account.joined),
+            "tables": sum(bool(one.receipt["task"]) for one in account.delivered),
             "cancelled": sum(bool(one.receipt["cancelled"]) for one in account.delivered),
             "deletes at the provider": self._deletes,
             "batches": len(batches),

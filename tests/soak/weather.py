@@ -53,6 +53,15 @@ REQUESTS: dict[str, Rule] = {
     "429 twice": {"status": 429, "rate": 0.01, "times": 2},
 }
 
+#: What is wrong with answers to records of a table: in JSON, or an entry for each of several.
+ANSWERS: tuple[Rule, ...] = (
+    {"what": "drop", "rate": 0.05, "times": 1},
+    {"what": "misfit", "rate": 0.05, "times": 1},
+    {"what": "not_json", "rate": 0.1, "times": 1},
+    {"what": "invent", "rate": 0.05},
+    {"what": "repeat", "rate": 0.05},
+)
+
 #: Lines of answers that come twice, and that nobody asked for.
 ALWAYS: dict[str, Any] = {
     "listing_lag_seconds": LISTING_LAG,
@@ -61,6 +70,7 @@ ALWAYS: dict[str, Any] = {
     "not_found_times": 1,
     "creates_per_hour": 1_000_000,
     "request_faults": list(REQUESTS.values()),
+    "answer_faults": list(ANSWERS),
 }
 
 Draw = Callable[[random.Random], dict[str, Any]]

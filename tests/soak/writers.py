@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.soak import tables
 from tests.soak.contents import Content, bad, good, halves, of_bytes, pieces
 
 
@@ -154,6 +155,21 @@ def badly(desk: Desk, label: str, chance: random.Random) -> None:
     _put(desk, f"{label}.jsonl", bad(label, chance))
 
 
+def table_for(task: str) -> Callable[[Desk, str, random.Random], None]:
+    """A table into a task's folder; sometimes twice, for whoever is not sure that it went."""
+
+    def drop(desk: Desk, label: str, chance: random.Random) -> None:
+        content = tables.table(task, label, chance)
+        (desk.inbox / task).mkdir(exist_ok=True)
+        for number in range(2):
+            desk.aside(f"{label}-{number}.csv").write_bytes(content.data)
+            desk.aside(f"{label}-{number}.csv").rename(desk.inbox / task / f"{label}-{number}.csv")
+            desk.expect(f"{label}-{number}.csv", content)
+            time.sleep(chance.choice((0, 1)) * chance.random())
+
+    return drop
+
+
 @dataclass(frozen=True)
 class Kind:
     """How often it comes, how many names it drops, and how."""
@@ -174,6 +190,8 @@ KINDS = {
     "append too late": Kind(3, 1, append_too_late),
     "empty first": Kind(5, 1, empty_first),
     "bad": Kind(6, 1, badly),
+    "table, one by one": Kind(10, 2, table_for("alone")),
+    "table, several at once": Kind(10, 2, table_for("together")),
 }
 
 

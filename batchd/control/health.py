@@ -59,6 +59,7 @@ WATCHED: Mapping[ReasonCode, Watch] = {
     _C.NOT_LOOKED: Watch(Severity.HIGH, 10, "batchd doctor"),
     _C.CANNOT_MOVE: Watch(Severity.HIGH, 30, "batchd doctor"),
     _C.INPUT_CHANGED: Watch(Severity.HIGH, 0, "batchd why {name}"),
+    _C.KEPT_TASK_GONE: Watch(Severity.HIGH, 0, "batchd why {name}"),
     _C.INPUT_MISSING: Watch(Severity.HIGH, 0, "batchd why {name}"),
     _C.PROVIDER_UNAVAILABLE: Watch(Severity.MEDIUM, 120, "batchd config check"),
     _C.OVER_BUDGET: Watch(Severity.MEDIUM, 0, "batchd release {name}"),

@@ -18,6 +18,7 @@ from batchd.core.model import JobState, ShardState
 from batchd.core.names import shown
 from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.core.subjects import Job
+from batchd.rounds.keeping import TaskGone, look, same_task
 from batchd.settings import Settings
 from batchd.spool.folders import Folders
 from batchd.spool.wanted import READMES
@@ -144,7 +145,8 @@ class Question:
         is_needed = job.state in (JobState.CLAIMED, JobState.SETTLED) or any(
             part.shard.state in (ShardState.PLANNED, ShardState.ENDED) for part in parts
         )
-        if not is_needed:
+        # Between two rounds, too: what is tried again is taken from it.
+        if not is_needed and any(part.shard.state is not ShardState.COLLECTED for part in parts):
             return None
         try:
             dropped = Work(self.folders.work).input(job.id)
@@ -155,6 +157,19 @@ class Question:
         known, sha256 = job.signature or "", job.sha256 or ""
         if known and not is_same(dropped, known=known, sha256=sha256, pause=lambda: None):
             return because(ReasonCode.INPUT_CHANGED, job=job.id)
+        return self._trouble_with_the_task(job)
+
+    def _trouble_with_the_task(self, job: Job) -> Reason | None:
+        if not job.task or job.recipe is None:
+            return None
+        try:
+            look(job, Work(self.folders.work))
+        except PermissionError:
+            return None  # as above
+        except TaskGone:
+            if same_task(job, self.recipes):
+                return None  # it is kept anew when it is needed
+            return because(ReasonCode.KEPT_TASK_GONE, job=job.id, task=job.task)
         return None
 
     # A place

@@ -100,6 +100,7 @@ class ReasonCode(StrEnum):
     BATCH_VANISHED = "batch-vanished"  #: a 404 alone ends nothing
     ANSWERS_MISSING = "answers-missing"  #: the batch has ended, and its files are not found
     INPUT_CHANGED = "input-changed"  #: what was checked is not what lies there
+    KEPT_TASK_GONE = "kept-task-gone"  #: its task, as it was when its file was planned
     INPUT_MISSING = "input-missing"  #: somebody took it out of var/work
     WAITING_FOR_TASK = "waiting-for-task"  #: its task broke, or went, after it had been taken
 
@@ -253,6 +254,9 @@ TOLD: Mapping[ReasonCode, Told] = {
         " given up as lost after a day", "openai.api_key_file"),
     _C.INPUT_CHANGED: Told(_HELD, "its file was changed in var/work after it had been checked; put"
         " back what was dropped"),
+    _C.KEPT_TASK_GONE: Told(_HELD, "its task as it was when its file was planned is gone from"
+        " var/work/{job}/task.json, or was changed there; put it back, or the task {task}, and it goes"
+        " on by itself"),
     _C.INPUT_MISSING: Told(_HELD, "its file is gone from var/work/{job}/in; put it back"),
     _C.WAITING_FOR_TASK: Told(_HELD, "its task {task} cannot be used ({text}); mended, it goes on by"
         " itself"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,11 +14,14 @@ from batchd.core.tasks import Task, decode, encode
 from batchd.spool.placing import place
 from batchd.spool.work import Work
 
+if TYPE_CHECKING:
+    from batchd.spool.recipes import Recipes  # loads what renders templates
+
 
 class TaskGone(BatchdError):
     """What a job kept of its task is not there any more; the job waits until it is put back."""
 
-    reason = ReasonCode.INPUT_CHANGED
+    reason = ReasonCode.KEPT_TASK_GONE
 
 
 def recipe_of(task: Task) -> str:
@@ -31,8 +35,30 @@ def keep(task: Task, job: str, work: Work) -> str:
     return recipe_of(task)
 
 
-def kept_task(job: Job, work: Work) -> Task:
-    """Return the task that a planned job keeps. Raises `TaskGone` for another one, or none."""
+def kept_task(job: Job, work: Work, recipes: Recipes | None = None) -> Task:
+    """Return the task that a planned job keeps. Raises `TaskGone` for another one, or none.
+
+    What somebody removed is kept anew where the task is still the same by `recipes`.
+    """
+    try:
+        return look(job, work)
+    except TaskGone:
+        task = same_task(job, recipes) if recipes else None
+        if task is None:
+            raise
+        keep(task, job.id, work)
+        return task
+
+
+def same_task(job: Job, recipes: Recipes) -> Task | None:
+    """Return a planned job's task where it is still the same as then; None where it is not."""
+    task = recipes.get(job.task)
+    is_same = isinstance(task, Task) and recipe_of(task) == job.recipe
+    return task if is_same else None  # type: ignore[return-value]
+
+
+def look(job: Job, work: Work) -> Task:
+    """Read what a job keeps of its task, and write nothing. Raises `TaskGone`."""
     path = work.task_file(job.id)
     try:
         content = path.read_bytes()

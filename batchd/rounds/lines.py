@@ -26,6 +26,7 @@ from batchd.rounds.rendering import Rows, request_file, write_round
 from batchd.rounds.table import Table
 from batchd.spool.harvesting import identities_of, ids_of
 from batchd.spool.placing import make_folder, placed
+from batchd.spool.recipes import Recipes
 from batchd.spool.work import Pause, Work, cut, rows_of
 
 
@@ -63,9 +64,9 @@ class Lines(Protocol):
         ...
 
 
-def lines_of(job: Job, work: Work, *, pause: Pause) -> Lines:
-    """Return the lines of a job."""
-    return RenderedLines(job, work, pause) if job.task else NativeLines(job, work, pause)
+def lines_of(job: Job, work: Work, recipes: Recipes, *, pause: Pause) -> Lines:
+    """Return the lines of a job. `recipes` tell its task where what it kept of that is gone."""
+    return RenderedLines(job, work, pause, recipes) if job.task else NativeLines(job, work, pause)
 
 
 class NativeLines:
@@ -115,12 +116,12 @@ class NativeLines:
 class RenderedLines:
     """Those that a task makes of a table. They are written once, and made anew where they are gone."""
 
-    def __init__(self, job: Job, work: Work, pause: Pause) -> None:
+    def __init__(self, job: Job, work: Work, pause: Pause, recipes: Recipes | None = None) -> None:
         """Read the task that the job keeps. Raises `TaskGone` where that is not there."""
         self._job = job
         self._work = work
         self._pause = pause
-        self.task = kept_task(job, work)
+        self.task = kept_task(job, work, recipes)
         self.per_request = self.task.records_per_request
         self.metadata = self.task.metadata
 

@@ -229,7 +229,7 @@ async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> 
     # Nor is a table to be had from the requests that were made of it.
     if is_gone and not job.task and not is_packed(services.work.dropped_at(job.id, job.name)):
         await _regain_input(job, shards, services, scratch=shard.id)
-    lines = await in_thread(lines_of, job, services.work, pause=pause)
+    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
     before = await in_thread(attempts_before, shard, shards)
     retries = services.settings.retries
     harvest = await in_thread(

@@ -134,7 +134,7 @@ async def _found_again(shard: Shard, job: Job, services: Services) -> int:
     if gone and not was_lost:
         raise gone
     # By the job's own copy: that of the one it joined may have been delivered.
-    lines = await in_thread(lines_of, job, services.work, pause=pause)
+    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
     harvest = await in_thread(lines.harvest_again, shard)
     owner = await services.ledger.job(shard.job)
     words = notes_for(shard, lost=was_lost, final=is_final(owner), per_request=lines.per_request)
@@ -182,7 +182,7 @@ def _fill(
 
     Returns how a table was read; None where there is none.
     """
-    lines = lines_of(job, services.work, pause=pause)
+    lines = lines_of(job, services.work, services.recipes, pause=pause)
     if isinstance(lines, RenderedLines):
         work, settings = services.work, services.settings
         fill_table(lines, shards, account, filling, work=work, settings=settings)

@@ -223,7 +223,7 @@ def _next_round(
 def _requests(
     job: Job, rows: RowSet, reader: RequestReader, services: Services
 ) -> Iterator[tuple[Rows, Request]]:
-    lines = lines_of(job, services.work, pause=pause)
+    lines = lines_of(job, services.work, services.recipes, pause=pause)
     for carried, line in lines.requests(rows, job.round + 1):
         request = reader.take(line)
         if request is None:

@@ -168,7 +168,7 @@ async def _may_go(job: Job, services: Services) -> bool:
 
 async def _create(shard: Shard, job: Job, file_id: str, services: Services) -> None:
     total = await services.ledger.number_of_shards(job.id)
-    lines = await in_thread(lines_of, job, services.work, pause=pause)
+    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
     order = _order(shard, job, file_id, lines, services, total=total)
     # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
     started = noting.started(shard, services)
@@ -197,7 +197,7 @@ async def _uploaded(shard: Shard, job: Job, services: Services) -> str:
 async def _upload(shard: Shard, job: Job, services: Services) -> str:
     is_later = bool(job.task) and shard.round > 1  # of the first one all rows are known
     shards = await services.ledger.shards_of(job.id) if is_later else ()
-    lines = await in_thread(lines_of, job, services.work, pause=pause)
+    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
     path = await in_thread(lines.file_of, shard, shards)
     file_id = await services.remote.upload(
         path, name=f"batchd-{services.ledger.root}-{shard.id}.jsonl"

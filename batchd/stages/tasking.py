@@ -83,7 +83,7 @@ def task_for(job: Job, services: Services) -> Task | None:
     None where that can't be used now. Raises `TaskGone` where a kept one is not there any more.
     """
     if job.recipe is not None:
-        return kept_task(job, services.work)
+        return kept_task(job, services.work, services.recipes)
     found = services.recipes.get(job.task)
     return found if isinstance(found, Task) else None
 

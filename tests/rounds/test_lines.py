@@ -13,9 +13,10 @@ from batchd.spool.signature import signature
 from batchd.spool.work import InputChanged, Work, digest
 from tests.core.test_receipt import JOB as SOME_JOB
 from tests.core.test_record_harvest import answered
-from tests.houses import requests
+from tests.houses import recipes, requests
 from tests.rounds.rounds import JOB, TASK, a_task, lines_in, nothing, planned, shard
 
+NO_TASKS = recipes(Path("nowhere"))
 TERMS = {"max_attempts": 3, "price": lambda model, usage: None}
 
 
@@ -37,13 +38,13 @@ def native(work: Work, count: int = 4) -> NativeLines:
         sha256=digest(path, pause=nothing),
         verbatim=True,
     )
-    lines = lines_of(job, work, pause=nothing)
+    lines = lines_of(job, work, NO_TASKS, pause=nothing)
     assert isinstance(lines, NativeLines)
     return lines
 
 
 def of_table(work: Work, **given: object) -> RenderedLines:
-    lines = lines_of(planned(work, **given), work, pause=nothing)  # type: ignore[arg-type]
+    lines = lines_of(planned(work, **given), work, NO_TASKS, pause=nothing)  # type: ignore[arg-type]
     assert isinstance(lines, RenderedLines)
     return lines
 

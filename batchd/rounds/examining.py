@@ -25,7 +25,7 @@ from batchd.core.templates import BadRecord
 from batchd.rounds.table import Table, repeated_id
 from batchd.settings import Settings
 from batchd.spool.examining import Examined, limits_of, longest_line, rules_of
-from batchd.spool.placing import make_folder, placed, remove_file
+from batchd.spool.placing import make_folder, placed_with_room, remove_file
 from batchd.spool.signature import has_writer, signature
 from batchd.spool.work import InputChanged, Pause, digest
 
@@ -39,6 +39,7 @@ class Into:
 
     requests: Path
     ids: Path
+    keep_free: int = 0  #: bytes that are left free on the disk
 
 
 def examine_table(
@@ -184,13 +185,14 @@ def _written(into: Into | None, task: Task) -> Iterator[tuple[Write, Write]]:
         yield _nowhere, _nowhere
         return
     make_folder(into.requests.parent)
+    keep_free = into.keep_free
     with ExitStack() as stack:
-        requests = stack.enter_context(placed(into.requests))
+        requests = stack.enter_context(placed_with_room(into.requests, keep_free=keep_free))
         if task.input.id is None:
             remove_file(into.ids)  # of an earlier look at it, by another task
-            yield requests.write, _nowhere
+            yield requests, _nowhere
         else:
-            yield requests.write, stack.enter_context(placed(into.ids)).write
+            yield requests, stack.enter_context(placed_with_room(into.ids, keep_free=keep_free))
 
 
 def _nowhere(line: bytes) -> None:

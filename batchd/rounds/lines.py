@@ -136,7 +136,8 @@ class RenderedLines:
 
     def requests(self, rows: RowSet, number: int) -> Iterator[tuple[Rows, bytes]]:
         """Render these rows anew: those left of several requests travel in fewer."""
-        return write_round(self.table, rows, self._work.round_file(self._job.id, number))
+        target = self._work.round_file(self._job.id, number)
+        return write_round(self.table, rows, target, keep_free=self._work.keep_free)
 
     def file_of(self, shard: Shard, shards: Sequence[Shard]) -> Path:
         """Return the file of the shard's round, or its own requests cut out of that."""
@@ -149,6 +150,7 @@ class RenderedLines:
             size=self.per_request,
             of_round=self._work.round_file(job.id, shard.round),
             own=self._work.shard_file(job.id, shard.id),
+            keep_free=self._work.keep_free,
             pause=self._pause,
         )
 

@@ -12,7 +12,7 @@ from batchd.core.prompts import Renderer
 from batchd.core.reading import custom_id_of as id_of_line
 from batchd.core.rows import RowSet
 from batchd.rounds.table import Table
-from batchd.spool.placing import make_folder, placed, remove_file
+from batchd.spool.placing import make_folder, placed, placed_with_room, remove_file
 from batchd.spool.work import Pause, rows_of
 
 Rows = tuple[int, ...]  #: of one request
@@ -29,12 +29,14 @@ def rendered(table: Table, rows: RowSet | None = None) -> Iterator[tuple[Rows, b
         yield tuple(record.row for record in chunk), renderer.request(chunk, ids=ids)
 
 
-def write_round(table: Table, rows: RowSet, target: Path) -> Iterator[tuple[Rows, bytes]]:
+def write_round(
+    table: Table, rows: RowSet, target: Path, *, keep_free: int = 0
+) -> Iterator[tuple[Rows, bytes]]:
     """Write the requests of these rows to a file, which appears with the last of them; yield each."""
     make_folder(target.parent)
-    with placed(target) as file:
+    with placed_with_room(target, keep_free=keep_free) as write:
         for number, line in rendered(table, rows):
-            file.write(line + b"\n")
+            write(line + b"\n")
             yield number, line
 
 
@@ -47,6 +49,7 @@ def request_file(
     of_round: Path,
     own: Path,
     pause: Pause,
+    keep_free: int = 0,
 ) -> Path:
     """Return the file to upload for a shard with these rows: its round's, where it has all of it.
 
@@ -57,7 +60,7 @@ def request_file(
         return of_round
     make_folder(own.parent)
     if not _cut(rows, whole, size, of_round, own, pause):
-        for _ in write_round(table(), rows, own):
+        for _ in write_round(table(), rows, own, keep_free=keep_free):
             pass
     return own
 

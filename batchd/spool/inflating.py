@@ -6,10 +6,7 @@ was read to its end before is written to the disk.
 
 from __future__ import annotations
 
-import errno
 import io
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,7 @@ from typing import BinaryIO
 from batchd.core.errors import BatchdError
 from batchd.core.inflated import NO_LIMIT, PIECE, BadGzip, Inflated
 from batchd.core.records import PACKED
-from batchd.spool.placing import PART, placed, remove_file
+from batchd.spool.placing import placed_with_room, remove_file
 from batchd.spool.signature import Signature, open_plain, signature
 
 _PER_LOOK = 256 << 20  #: inflated bytes in which other files wait to be claimed: a second of work
@@ -122,18 +119,7 @@ def inflate(packed: Path, plain: Path, *, keep_free: int, pause: Callable[[], ob
 
     Raises an `OSError` of a full disk while there is still room for the others.
     """
-    try:
-        with open_lines(packed) as source, placed(plain) as copy:
-            while piece := source.read(PIECE):
-                pause()
-                _must_have_room(plain.parent, keep_free)
-                copy.write(piece)
-    finally:
-        remove_file(plain.with_name(plain.name + PART))
-
-
-def _must_have_room(folder: Path, keep_free: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < keep_free:
-        text = f"{free:,} bytes are free on the disk of var/, too few to inflate a file"
-        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {text}")
+    with open_lines(packed) as source, placed_with_room(plain, keep_free=keep_free) as write:
+        while piece := source.read(PIECE):
+            pause()
+            write(piece)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +30,42 @@ def placed(path: Path, *, among_others: bool = False) -> Iterator[BinaryIO]:
     part.replace(path)
     if not among_others:
         sync_folder(path.parent)
+
+
+@contextmanager
+def placed_with_room(path: Path, *, keep_free: int) -> Iterator[Callable[[bytes], None]]:
+    """Write a large file that can be made anew: of what comes to no end nothing is left lying.
+
+    Yields what writes a piece of it. That raises an `OSError` of a full disk while there are
+    `keep_free` bytes left: the ledger must have its own.
+    """
+    try:
+        with placed(path) as file:
+            yield _Roomy(file, path.parent, keep_free).write
+    finally:
+        remove_file(path.with_name(path.name + PART))
+
+
+class _Roomy:
+    def __init__(self, file: BinaryIO, folder: Path, keep_free: int) -> None:
+        self._file = file
+        self._folder = folder
+        self._keep_free = keep_free
+        self._unseen = _BUFFER  #: bytes since the disk was looked at
+
+    def write(self, piece: bytes) -> None:
+        if self._unseen >= _BUFFER:
+            _must_have_room(self._folder, self._keep_free)
+            self._unseen = 0
+        self._unseen += len(piece)
+        self._file.write(piece)
+
+
+def _must_have_room(folder: Path, keep_free: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < keep_free:
+        text = f"{free:,} bytes are free on the disk of var/, too few to write a large file there"
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {text}")
 
 
 def place(path: Path, content: bytes, *, among_others: bool = False) -> None:

@@ -66,6 +66,11 @@ class Work:
         self._folder = folder
         self.plain_copies = PlainCopies(keep_free)
 
+    @property
+    def keep_free(self) -> int:
+        """How many bytes large files of ours leave free on the disk."""
+        return self.plain_copies.keep_free
+
     def of(self, job: str) -> Path:
         """Return the folder of a job."""
         return self._folder / job

@@ -39,6 +39,21 @@ def test_what_a_table_becomes_is_told_and_written_in_one_pass(tmp_path: Path):
     assert found.layout.columns == ("key", "text")
 
 
+def test_what_cannot_be_read_on_leaves_the_requests_of_its_rows_nowhere(tmp_path: Path):
+    into = Into(tmp_path / "rounds" / "1.jsonl", tmp_path / "rounds" / "ids.jsonl")
+    found = examined(tmp_path, table(7) + '"never closed', into=into)
+    assert [code for code, _ in codes(found)] == ["quote_never_closed"]
+    assert list((tmp_path / "rounds").iterdir()) == []
+
+
+def test_a_disk_that_is_nearly_full_is_not_filled_with_requests(tmp_path: Path):
+    folder = tmp_path / "rounds"
+    into = Into(folder / "1.jsonl", folder / "ids.jsonl", keep_free=1 << 60)
+    with pytest.raises(OSError, match="too few to write"):
+        examined(tmp_path, table(7), into=into)
+    assert list(folder.iterdir()) == []
+
+
 def test_shards_are_cut_between_two_requests(tmp_path: Path):
     found = examined(tmp_path, table(20), max_requests=2)
     assert [len(plan.rows) for plan in found.shards] == [6, 6, 6, 2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from batchd.core.errors import BrokenInvariant
@@ -11,6 +13,7 @@ from batchd.spool.placing import (
     move,
     place,
     placed,
+    placed_with_room,
     remove_file,
     remove_folder,
     sync_folder,
@@ -88,3 +91,28 @@ def test_a_file_is_no_folder_to_be_synced(tmp_path):
     place(tmp_path / "x", b"")
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "x")
+
+
+def test_a_large_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "a"
+    with placed_with_room(path, keep_free=0) as write:
+        for _ in range(3):
+            write(b"x" * 700_000)
+        assert not path.exists()
+    assert path.read_bytes() == b"x" * 2_100_000
+
+
+def test_of_a_large_file_that_comes_to_no_end_nothing_is_left(tmp_path):
+    with pytest.raises(TypeError), placed_with_room(tmp_path / "a", keep_free=0) as write:
+        write(None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_file_leaves_room_for_others(tmp_path):
+    with (
+        pytest.raises(OSError, match="too few") as full,
+        placed_with_room(tmp_path / "a", keep_free=1 << 60) as write,
+    ):
+        write(b"x")
+    assert full.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []

@@ -119,7 +119,7 @@ class _Reading:
 
     def _note_empty(self, chunk: Sequence[Record]) -> None:
         for record in chunk:
-            if not any(record.fields.values()):
+            if all(value is None or value == "" for value in record.fields.values()):
                 self._reader.warnings.add("empty_record", record.row)
 
     def _note_ids(self, named: Sequence[str], ids: Write) -> None:

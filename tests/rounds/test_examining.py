@@ -126,3 +126,11 @@ def test_empty_records_are_asked_and_warned_of(tmp_path: Path):
     found = examined(tmp_path, "key,text\n1,x\n,\n2,y\n,\n", TASK)
     assert (found.records, found.problems.total) == (4, 0)
     assert found.warnings.by_code["empty_record"].lines == [2, 4]
+
+
+def test_a_record_of_nothing_but_zeros_is_not_empty(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": 0}\n{"n": false}\n{"n": ""}\n{"n": null}\n')
+    task = a_task(prompt="{{ n }}")
+    found = examine_table(path, task, settings(tmp_path), pause=nothing)
+    assert found.warnings.by_code["empty_record"].lines == [3, 4]

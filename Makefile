@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test check lint run soak systemd bench clean
+.PHONY: help demo test check lint run soak systemd peers bench clean
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -43,6 +43,7 @@ help:
 	@echo 'make check   format, lint, types, import contracts, then the tests'
 	@echo 'make soak    kill it thousands of times, for half an hour or more; figures at the end'
 	@echo 'make systemd install it under a real systemd, in namespaces of its own: root, three minutes'
+	@echo 'make peers   let two published tools use the sandbox: what it answers is what they expect'
 	@echo 'make bench   measure what it costs against the least that it can; writes benchmarks/RESULTS.md'
 	@echo 'make clean   remove .venv*/ and caches; never inbox/, outbox/ or var/'
 
@@ -58,6 +59,10 @@ test: $(VENV)/.batchd-dev
 # The installed wheel under a real systemd, booted in namespaces of its own.
 systemd: $(VENV)/.batchd-dev
 	@BATCHD_TEST_SYSTEMD=1 $(PY) -m pytest -v tests/systemd $(ARGS)
+
+# Other people's tools, each in an environment of its own (.cache/peers).
+peers: $(VENV)/.batchd-dev
+	@BATCHD_TEST_PEERS=1 $(PY) -m pytest -v tests/acceptance/test_peers.py $(ARGS)
 
 # The crash matrix first: 200 rounds of each point in-process, 10 with real processes. Then ten
 # minutes of everything at once. ARGS="--files 50 --seconds 120 --kills 40 --seed 7" makes it

@@ -1,5 +1,6 @@
 """Two published tools, each in an environment of its own, use the sandbox as they would OpenAI.
 
+`make peers` runs them: each brings a hundred megabytes from the package registry.
 The plain SDK, as in the published guide, is in tests/sandbox/test_sandbox_sdk.py.
 """
 
@@ -17,7 +18,12 @@ from tests.acceptance.outcomes import expected_output, jsonl
 from tests.acceptance.processes import KEY
 from tests.houses import read_lines, requests
 
-pytestmark = pytest.mark.processes
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        not os.environ.get("BATCHD_TEST_PEERS"), reason="installs other people's tools: make peers"
+    ),
+]
 
 CACHE = Path(__file__).parents[2] / ".cache" / "peers"
 INSTALL_SECONDS = 180

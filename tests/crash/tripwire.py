@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,18 @@ class Tripwire:
 def _shown(arguments: tuple[Any, ...], root: str) -> str:
     paths = [os.fsdecode(a) for a in arguments if isinstance(a, str | bytes | os.PathLike)]
     return " -> ".join(path.replace(root, "") for path in paths)
+
+
+def apart(places: Sequence[str]) -> Iterator[int]:
+    """Yield the places, from 1 on, that differ in what somebody killed there leaves behind.
+
+    What is in memory dies with him. So after an effect all is as it is before the next one, whose
+    ever that is; and to record nothing has none.
+    """
+    for number, name in enumerate(places, start=1):
+        is_last = number == len(places)
+        if is_last or not (name.startswith("after ") or name == "before "):
+            yield number
 
 
 TRIPWIRE = Tripwire()

@@ -16,25 +16,10 @@ import msgspec
 from batchd.core.names import printable
 from batchd.core.problems import Problem
 from batchd.core.records import BadTable, Layout, Record, empty_table
-
-#: Characters of one field: as many as inbox.max_line_bytes lets a request have. More is a quote
-#: that never closes, and would have the whole file in memory.
-MAX_FIELD = 1 << 26
-csv.field_size_limit(MAX_FIELD)  # one for the whole process, and 131,072 where nobody sets it
+from batchd.core.splitting import MAX_FIELD, Splitter, options
 
 _END = "\0 the end \0"  #: a line of ours behind the last one; see `_rows`
 _SHOWN = 60  #: characters of a name in a message
-
-
-def options(delimiter: str, quote: str, escape: str) -> dict[str, Any]:
-    """Return what the csv module calls a dialect."""
-    return {
-        "delimiter": delimiter,
-        "quotechar": quote or None,
-        "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
-        "doublequote": not escape,
-        "escapechar": escape or None,
-    }
 
 
 def with_columns(layout: Layout, lines: Iterable[str]) -> Layout:
@@ -76,38 +61,25 @@ def records_of(lines: Iterable[str], layout: Layout) -> Iterator[Record]:
 def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str], str]]:
     """Yield each row, blank ones too, between the line that it begins on and its text.
 
-    The csv module takes the end of a file for the end of a quoted field. A line of ours behind the
-    last one tells: it must come back as a row of its own.
+    The end of a file passes for the end of a quoted field. A line of ours behind the last one tells:
+    it must come back as a row of its own.
     """
     source = iter(lines)
-    before = 1 if layout.preamble else 0
+    line = 2 if layout.preamble else 1
     if layout.preamble:
         next(source, None)
-    seen = list[str]()
-    reader = csv.reader(
-        _remembered(chain(source, (_END,)), seen),
-        **options(layout.delimiter, layout.quote, layout.escape),
-    )
-    number, line = 0, before + 1
+    number = 0
     try:
-        for row in reader:
+        for row, taken in Splitter(chain(source, (_END,)), layout):
             if row and row[-1].endswith(_END):
                 if row != [_END]:
                     raise _never_closed(number, line, layout.quote)
                 return
-            yield line, row, seen[0] if len(seen) == 1 else "".join(seen)
-            seen.clear()
+            yield line, row, taken[0] if len(taken) == 1 else "".join(taken)
             number += not _is_blank(row)
-            line = before + reader.line_num + 1
+            line += len(taken)
     except csv.Error as error:
         raise _unreadable(number, line, str(error)) from error
-
-
-def _remembered(lines: Iterable[str], seen: list[str]) -> Iterator[str]:
-    """Pass lines on, one at a time as the csv module asks for them, and keep those of one row."""
-    for line in lines:
-        seen.append(line)
-        yield line
 
 
 def _is_blank(row: Sequence[str]) -> bool:

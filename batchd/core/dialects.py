@@ -16,8 +16,8 @@ from itertools import product
 
 import msgspec
 
-from batchd.core.delimited import options
 from batchd.core.records import Layout
+from batchd.core.splitting import options
 
 SAMPLE = 1 << 18  #: characters that are looked at: a row of scraped pages can take 64 kB by itself
 _DELIMITERS = (",", ";", "\t", "|")

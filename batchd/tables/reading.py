@@ -133,7 +133,10 @@ def _of_text(file: BinaryIO, layout: Layout, errors: str) -> Iterator[Record]:
         case "text":
             return texts.records_of(letters(file, layout, errors=errors), layout)
         case _:
-            return delimited.records_of(letters(file, layout, errors=errors), layout)
+            # Where lines end with \r alone, the whole file would be one of them.
+            newline = "" if layout.line_end == "\r" else "\n"
+            text = letters(file, layout, errors=errors, newline=newline)
+            return delimited.records_of(text, layout)
 
 
 def _undecodable(path: Path, layout: Layout, pause: Pause, most: int) -> BadTable:

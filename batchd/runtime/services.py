@@ -18,6 +18,7 @@ from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
 from batchd.runtime.garbage import Collector
 from batchd.runtime.loop import Crew, Rest
+from batchd.runtime.turns import Turns
 from batchd.settings import Provenance, Settings
 from batchd.spool.bulletin import ReloadSays
 from batchd.spool.folders import Folders
@@ -80,6 +81,7 @@ class Services:
     collector: Collector = field(default_factory=Collector)
     intake: Intake = field(default_factory=Intake)
     judging: anyio.Lock = field(default_factory=anyio.Lock)  #: of a shard's answers
+    regaining: Turns = field(default_factory=Turns)  #: of a job's input, somebody having removed it
     listed: set[str] = field(default_factory=set)  #: job folders that the ledger has, as it said
     broken_told: dict[str, str] = field(default_factory=dict)  #: tasks, and what is wrong with each
     waiting_for_task: dict[str, str] = field(default_factory=dict)  #: claimed jobs, and for what

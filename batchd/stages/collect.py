@@ -75,8 +75,9 @@ async def _collect(shard: Shard, services: Services) -> None:
     gone = await fetch(shard, services)
     if gone and await _waits_for_a_file(shard, gone, services, final=is_final(job)):
         return
+    await _mind_the_input(shard, job, services)
     # Fetched together, judged one by one: it is work for one processor, and each takes memory for
-    # all the ids of its shard.
+    # all the ids of its shard. Nothing in it waits for the provider, or everybody would.
     async with services.judging:
         tally = await _judged(shard, job, services, lost=gone is not None)
     if gone:
@@ -224,11 +225,6 @@ async def _is_known(shard: Shard, services: Services) -> bool:
 
 async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> Tally:
     shards = await services.ledger.shards_of(job.id)
-    is_gone = await in_thread(services.work.input, job.id) is None
-    # What was uploaded of a compressed file is its lines: its bytes are not to be had from them.
-    # Nor is a table to be had from the requests that were made of it.
-    if is_gone and not job.task and not is_packed(services.work.dropped_at(job.id, job.name)):
-        await _regain_input(job, shards, services, scratch=shard.id)
     lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
     before = await in_thread(attempts_before, shard, shards)
     retries = services.settings.retries
@@ -244,6 +240,18 @@ async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> 
     notes = notes_for(shard, lost=lost, final=is_final(job), per_request=lines.per_request)
     await in_thread(bring_in, services.work, shard, harvest, notes, pause=pause)
     return harvest.tally()
+
+
+async def _mind_the_input(shard: Shard, job: Job, services: Services) -> None:
+    """Have the dropped file back where somebody deleted it; for a job's shards it is done once."""
+    # What was uploaded of a compressed file is its lines: its bytes are not to be had from them.
+    # Nor is a table to be had from the requests that were made of it.
+    if job.task or is_packed(services.work.dropped_at(job.id, job.name)):
+        return
+    async with services.regaining.of(job.id):
+        if await in_thread(services.work.input, job.id) is None:
+            shards = await services.ledger.shards_of(job.id)
+            await _regain_input(job, shards, services, scratch=shard.id)
 
 
 async def _regain_input(

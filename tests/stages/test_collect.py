@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from batchd.core.errors import RemoteRefused, RemoteUnavailable
@@ -15,7 +18,7 @@ from batchd.stages import collect, poll, submit
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote
 from tests.houses import delivered, live, open_services, read_lines, read_receipt, requests
-from tests.stages.steps import ended, only_shard, opened, planned, step
+from tests.stages.steps import ended, only_shard, opened, planned, step, until
 
 ALL_REMOTE = (submit, poll, collect)
 FULL = BatchError("token_limit_exceeded", "Enqueued token limit reached for gpt-4o-mini.")
@@ -244,3 +247,44 @@ async def test_nothing_ended_is_nothing_to_collect(tmp_path):
     async with open_services(tmp_path) as services:
         assert await step(services, collect) == 0
         assert await collect.next_look(services) is None
+
+
+class LongInput(FakeRemote):
+    """What was uploaded comes back when the test says so, everything else at once."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.comes = anyio.Event()
+        self.asked = list[str]()
+
+    async def download(self, file_id: str, to: Path) -> int:
+        if file_id.startswith("file-0"):
+            self.asked.append(file_id)
+            await self.comes.wait()
+        return await super().download(file_id, to)
+
+
+async def test_nobody_waits_for_a_lost_input_that_is_fetched_back_for_another_job(tmp_path):
+    """F67: a large one takes minutes to come; and what belongs to one job fetches it once."""
+    clock = FakeClock()
+    remote = LongInput(clock)
+    given = {"batches": {"max_requests": 2}}
+    async with open_services(tmp_path, remote=remote, clock=clock, **given) as services:
+        lost = await opened(services, tmp_path, lines=requests(4))
+        shutil.rmtree(services.work.of(lost.job))
+        await opened(services, tmp_path, "b", lines=requests(1, prefix="b"))
+
+        async def have_ended() -> bool:
+            return len(await services.ledger.shards_in(ShardState.ENDED)) == 3
+
+        await until(services, have_ended, poll)
+        assert await collect.run_once(services) == 3
+        with anyio.fail_after(30):
+            while not (theirs := await services.ledger.shards_in(ShardState.COLLECTED)):
+                await anyio.wait_all_tasks_blocked()
+        assert {shard.job for shard in theirs} != {lost.job}
+        remote.comes.set()
+        await services.crews["collect"].finish()
+        assert len(await services.ledger.shards_in(ShardState.COLLECTED)) == 3
+        assert len(remote.asked) == len(set(remote.asked)) == 2
+        assert services.work.input(lost.job) is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchd.cli.times import epoch
@@ -13,9 +15,12 @@ from batchd.core.reasons import Standing
 from batchd.core.words import duration, money
 
 LABEL = 13  #: columns
-LINES = 24  #: of a terminal that nobody has made larger
-_MOST_HEALTH = 4  #: items, of two lines each; what is not well comes before what is at work
+LINES = 23  #: of a terminal that nobody has made larger: 24, and the prompt needs the last one
 _LEAST_BATCHES = 3
+#: From a roomy screen to a full one: rows that a sentence may take, and how many things are told
+#: that are not well. These come before what is at work.
+_ROOMS = ((3, 4), (2, 4), (1, 4), (1, 3), (1, 2), (1, 1))
+_LEAST_ROWS = 2  #: of what is not well
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +33,66 @@ class Line:
     is_bad: bool = False
 
 
-def screen(found: Status, note: str | None, *, now: float, lines: int = LINES) -> list[Line]:
+def screen(
+    found: Status, note: str | None, *, now: float, lines: int = LINES, columns: int | None = None
+) -> list[Line]:
     """Compose it: what is always there, then as much of the lists as there is room for.
 
-    `note` says why it is not the daemon that tells.
+    `note` says why it is not the daemon that tells. With `columns` a sentence goes on below itself,
+    as far as there are lines: half a sentence tells nobody what to do.
     """
-    above, below = list(_above(found, note, now)), list(_below(found, now))
-    ill = list(_health(found.health, now))
+    for rows, ills in _ROOMS:
+        composed = _composed(found, note, now, lines, _Width(columns, rows), ills)
+        if len(composed) <= lines:
+            break
+    return composed
+
+
+def _composed(
+    found: Status, note: str | None, now: float, lines: int, width: _Width, ills: int
+) -> list[Line]:
+    above = width.folded(_above(found, note, now))
+    below = width.folded(_below(found, now))
+    ill = list(_health(found.health, now, width, ills))
     room = lines - len(above) - len(below) - len(ill) - 1  # the line that counts the batches
-    waits = list(_waits(found, max(room - _lines_for(found.batches.open, room), 1)))
+    most = max(room - _lines_for(found.batches.open, room), 1)
+    waits = list(_waits(found, {item.code for item in found.health[:ills]}, most))
+    if len(folded := width.folded(waits)) <= most:
+        waits = folded
     batches = list(_batches(found, now, most=room - len(waits)))
     return [*above, *batches, *waits, *below, *ill]
+
+
+@dataclass(frozen=True, slots=True)
+class _Width:
+    """How wide the screen is, and over how many rows a sentence may go on."""
+
+    columns: int | None  #: None where nobody counts them, as in a pipe
+    rows: int
+
+    def folded(self, lines: Iterable[Line]) -> list[Line]:
+        return [row for line in lines for row in self.fold(line, self.rows)]
+
+    def fold(self, line: Line, most: int | None) -> list[Line]:
+        """Continue a line below itself; without `most` until all of it is said."""
+        if self.columns is None or most == 1:
+            return [line]
+        indent = " " * (len(line.text) - len(line.text.lstrip()))
+        texts = textwrap.wrap(
+            line.text,
+            max((self.columns - LABEL) // _widest(line.text), 1),
+            subsequent_indent=indent,
+            break_on_hyphens=False,
+            max_lines=most,
+            placeholder="…",
+        )
+        first, *others = texts or [""]
+        return [replace(line, text=first), *(replace(line, label="", text=one) for one in others)]
+
+
+def _widest(text: str) -> int:
+    """Columns of its widest letter: Chinese and Japanese ones take two."""
+    return 2 if any(unicodedata.east_asian_width(letter) in "WF" for letter in text) else 1
 
 
 def _lines_for(batches: Sequence[Any], room: int) -> int:
@@ -93,7 +147,9 @@ def _inbox(found: Status) -> str:
 
 def _jobs(found: Status) -> str:
     ways, ended = found.jobs.on_their_way, found.jobs.ended
-    on_way = f"{_total(ways)} on their way{_in_brackets(ways)}"
+    # That the others are claimed is no news, and `batchd jobs` means less by that word.
+    held = {name: count for name, count in ways.items() if name == Standing.HELD}
+    on_way = f"{_total(ways)} on their way{_in_brackets(held)}"
     return f"{on_way}; {_total(ended)} ended{_in_brackets(ended)}"
 
 
@@ -120,8 +176,10 @@ def _batches(found: Status, now: float, *, most: int) -> Iterator[Line]:
         yield _line("", f"and {len(batches) - fit:,} younger ones")
 
 
-def _waits(found: Status, most: int) -> Iterator[Line]:
-    waits = sorted(found.waits, key=lambda one: one.standing != Standing.HELD)
+def _waits(found: Status, told: set[str], most: int) -> Iterator[Line]:
+    """What waits for what, but for that which is told among what is not well."""
+    waits = [one for one in found.waits if one.code not in told]
+    waits.sort(key=lambda one: one.standing != Standing.HELD)
     fit = most if len(waits) <= most else most - 1
     for number, one in enumerate(waits[:fit]):
         text = f"{one.count:,} {one.code}; {one.example}: {one.sentence}"
@@ -175,13 +233,14 @@ def _ago(ts: object, now: float) -> str:
         return ""
 
 
-def _health(items: Sequence[HealthItem], now: float) -> Iterator[Line]:
-    """The screen ends with what is not well and what to type."""
-    for number, item in enumerate(items[:_MOST_HEALTH]):
+def _health(items: Sequence[HealthItem], now: float, width: _Width, most: int) -> Iterator[Line]:
+    """The screen ends with what is not well and what to type: all of that, however long it is."""
+    for number, item in enumerate(items[:most]):
         count = f" ({item.count:,})" if item.count > 1 else ""
         since = f" for {duration(now - epoch(item.since))}" if item.since else ""
         text = f"{item.severity}, {item.code}{count}{since}: {item.text}"
-        yield _line("" if number else "not well", text, is_bad=True)
-        yield _line("", f"  -> {item.fix}")
-    if len(items) > _MOST_HEALTH:
-        yield _line("", f"and {len(items) - _MOST_HEALTH} more: batchd status --json")
+        line = _line("" if number else "not well", text, is_bad=True)
+        yield from width.fold(line, max(width.rows, _LEAST_ROWS))
+        yield from width.fold(_line("", f"  -> {item.fix}"), None)
+    if len(items) > most:
+        yield _line("", f"and {len(items) - most} more: batchd status --json")

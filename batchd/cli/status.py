@@ -42,14 +42,15 @@ def status(loaded: Loaded, watch: bool, as_json: bool) -> None:
 
 
 def _show(loaded: Loaded, folders: Folders, *, watch: bool, as_json: bool) -> None:
-    def lines(most: int) -> list[Line]:
+    def lines(most: int, columns: int | None) -> list[Line]:
         told, note = _look(loaded, folders)
-        return screen(msgspec.convert(told, Status), note, now=time.time(), lines=most)
+        found = msgspec.convert(told, Status)
+        return screen(found, note, now=time.time(), lines=most, columns=columns)
 
     if as_json:
         _tell(loaded, folders, watch=watch)
     elif not sys.stdout.isatty():
-        for line in lines(LINES):
+        for line in lines(LINES, None):
             click.echo(_plain(line))
     elif watch:
         from batchd.cli import drawing  # late: rich takes a tenth of a second
@@ -58,7 +59,7 @@ def _show(loaded: Loaded, folders: Folders, *, watch: bool, as_json: bool) -> No
     else:
         from batchd.cli import drawing
 
-        drawing.draw(lines(LINES))
+        drawing.draw(lines)
 
 
 def _look(loaded: Loaded, folders: Folders) -> tuple[dict[str, Any], str | None]:

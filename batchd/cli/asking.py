@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchd.cli.exits import Exit, complain
+from batchd.cli.local import nowhere
 from batchd.control.client import NotListening, Refused, ask
 from batchd.control.places import NoSuchJob, job_meant
 from batchd.control.why import Ambiguous
@@ -95,6 +96,9 @@ def needs_daemon(command: Callable[..., int], folders: Folders) -> int:
         if nobody.is_running:
             complain(str(nobody))
             return Exit.TRY_AGAIN
+        if note := nowhere(folders):
+            complain(note)
+            return Exit.NOT_RUNNING
         root = quote(f"folders.root={folders.root}")
         complain(f"the daemon is not running, and only it can do that; start it: batchd run --set"
                  f" {root}, or systemctl start batchd where it is a service")  # fmt: skip

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
 from batchd.control.client import NotListening, Refused
+from batchd.control.places import NoSuchJob
 from batchd.spool.folders import Folders
 
 if TYPE_CHECKING:
@@ -40,8 +42,32 @@ def from_ledger(
         why = f"{'has no time' if refused.code == _BUSY else 'says no'} ({refused})"
     from batchd.control.ledger import reading
 
+    note = nowhere(folders) or f"the daemon {why}; this is from the ledger, read only"
     with reading(folders.database) as reader:
-        return read(reader), f"the daemon {why}; this is from the ledger, read only"
+        try:
+            return read(reader), note
+        except NoSuchJob as nobody:
+            raise NoSuchJob(f"{nobody}; {note}") from nobody
+
+
+def nowhere(folders: Folders) -> str | None:
+    """Say so where no daemon ever was: whoever stands in a wrong folder must not read "no jobs"."""
+    if any(map(_is_there, (folders.inbox, folders.var))):
+        return None
+    return (
+        f"the daemon is not here: {folders.root} is no root of batchd, for it has neither inbox/ nor"
+        " var/. Go to the root, or name its settings with --config FILE; batchd init makes a new one"
+    )
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        folder.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # and not for us to see
+    return True
 
 
 def as_said(answer: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 
 from batchd.cli.asking import exit_of_refusal, folders_of
 from batchd.cli.exits import Exit, complain
-from batchd.cli.local import say_so
+from batchd.cli.local import nowhere, say_so
 from batchd.cli.log_shape import Fold, Shape
 from batchd.cli.log_source import Journal, Lines, Source
 from batchd.cli.options import reads_settings
@@ -74,10 +74,12 @@ def _lines(folders: Folders, pages: Pages, *, follow: bool, as_json: bool) -> Li
     source = Source(folders, pages)
     is_written = _is_written(source)
     journal = Journal(folders, pages)
-    if not is_written and journal.is_there:
+    if not is_written and (note := nowhere(folders)):
+        complain(note)
+    elif not is_written and journal.is_there:
         complain(f"there is no {printable(str(folders.log))}; this is from the journal")
         return _waited_for(lambda p: journal.lines(follow=follow, is_patient=p), follow=follow)
-    if not is_written:
+    elif not is_written:
         complain(f"there is no {printable(str(folders.log))} yet, and no journalctl: batchd run"
                  " begins it")  # fmt: skip
     elif not as_json:

@@ -20,6 +20,7 @@ _LEAST_BATCHES = 3
 #: From a roomy screen to a full one: rows that a sentence may take, and how many things are told
 #: that are not well. These come before what is at work.
 _ROOMS = ((3, 4), (2, 4), (1, 4), (1, 3), (1, 2), (1, 1))
+_NOT_RUNNING = "not running (start it: batchd run); this is from the ledger, read only"
 _LEAST_ROWS = 2  #: of what is not well
 
 
@@ -124,7 +125,7 @@ def _line(label: str, text: str, **more: Any) -> Line:
 
 def _daemon(daemon: Daemon, note: str | None, now: float) -> str:
     if not daemon.running:
-        return "not running (start it: batchd run); what follows is from the ledger, read only"
+        return (note or _NOT_RUNNING).removeprefix("the daemon is ")
     since = f" for {duration(now - epoch(daemon.since))}" if daemon.since else ""
     told = f"running{since}, process {daemon.pid or 'unknown'}, batchd {daemon.version}"
     return f"{told}; {note}" if note else told

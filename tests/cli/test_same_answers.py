@@ -102,7 +102,8 @@ def without_who(said: Said) -> Said:
     out = re.sub(r"\((the default|environment[^)]*|BATCHD_\w+)\)$", "(X)", out, flags=re.MULTILINE)
     out = re.sub(r"\b\d+(\.\d+)? ?s\b", "N s", out)
     out = re.sub(r'_seconds": -?[\d.]+', '_seconds": N', out)
-    err = "".join(line for line in said.err.splitlines(True) if "the daemon is not" not in line)
+    said_no = re.sub(r"; the daemon is not .* read only$", "", said.err, flags=re.MULTILINE)
+    err = "".join(line for line in said_no.splitlines(True) if "the daemon is not" not in line)
     return Said(said.code, out, err)
 
 

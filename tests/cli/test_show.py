@@ -184,3 +184,35 @@ async def test_of_a_table_its_task_is_named_and_its_records_are_counted(shell, t
     assert "task        judge\n" in out
     assert "records     2; 2 answered" in out
     assert "(first in row 2)" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("jobs",), Exit.OK),
+        (("show", "7k3c9q"), Exit.NOT_FOUND),
+        (("why", "a.jsonl"), Exit.NOT_FOUND),
+        (("spend",), Exit.OK),
+        (("wait", "7k3c9q"), Exit.NOT_FOUND),
+        (("retry", "7k3c9q"), Exit.NOT_FOUND),
+        (("cancel", "7k3c9q"), Exit.NOT_RUNNING),
+        (("logs",), Exit.OK),
+    ],
+)
+def test_in_a_folder_that_is_no_root_each_says_so(shell, tmp_path, command, code):
+    """At night one stands in the wrong folder, and "no jobs" would be believed."""
+    got, _, err = shell(*command)
+
+    assert got == code
+    assert f"{tmp_path / 'root'} is no root of batchd, for it has neither" in err
+
+
+async def test_without_a_daemon_a_job_that_is_not_there_is_told_with_who_says_so(shell, tmp_path):
+    await some_jobs(tmp_path / "root")
+
+    code, out, err = shell("show", "zzzzzz")
+
+    assert (code, out) == (Exit.NOT_FOUND, "")
+    assert err.startswith(
+        "batchd: there is no job zzzzzz; batchd jobs lists them; the daemon is not"
+    )

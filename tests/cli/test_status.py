@@ -60,7 +60,7 @@ def status(capsys, tmp_path, monkeypatch):
 def test_of_a_root_that_is_not_there_yet_it_says_so(status, tmp_path):
     out = status()
 
-    assert out.startswith("daemon       not running (start it: batchd run)")
+    assert out.startswith(f"daemon       not here: {tmp_path / 'root'} is no root of batchd")
     assert "inbox        cannot be listed: No such file or directory" in out
     assert not (tmp_path / "root").exists()
 
@@ -196,7 +196,7 @@ def test_it_is_watched_until_ctrl_c(tmp_path, monkeypatch):
     code, drawn = terminal("--watch", cwd=Path.cwd(), until="last problem", stop=True)
 
     assert code == Exit.OK
-    assert "not running" in drawn
+    assert "not here" in drawn
 
 
 def test_watching_without_a_terminal_is_a_mistake(tmp_path, monkeypatch, capsys):

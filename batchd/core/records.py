@@ -73,6 +73,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     preamble: str = ""  #: a line before the header: "sep=;", which Excel understands
     record: Literal["line", "file"] = "line"  #: of plain text: what one record is
     sheet: str | None = None  #: of a workbook
+    skipped: int = 0  #: of a sheet: empty columns before the table
 
     @property
     def is_recoded(self) -> bool:

@@ -35,7 +35,7 @@ class TaskInput(_Part, frozen=True, kw_only=True):
     quote: str = "auto"
     record: Literal["line", "file"] = "line"  #: of plain text: what one record is
     column: str = "text"  #: the one column of plain text
-    sheet: str | None = None  #: of a workbook; None: its first
+    sheet: str | None = None  #: of a workbook; None: its first that is not hidden
 
 
 class TaskOutput(_Part, frozen=True, kw_only=True):

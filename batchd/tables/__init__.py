@@ -1,7 +1,7 @@
 """Dropped tables: CSV, TSV, JSON, JSON Lines, plain text, Parquet, Excel; read, and written back.
 
 Knows nothing of tasks but how they say a file is to be read. Memory is that of a record or two
-(Parquet: a row group; Excel: see `excel.py`), however large a table is.
+(Parquet: a row group; Excel: some thousand rows), however large a table is.
 """
 
 from batchd.core.records import BadTable, Layout, Record, is_table_name, result_name, retry_name

@@ -36,7 +36,7 @@ def find_layout(
         return Layout(format=kind, columns=parquet.columns_of(path))
     if kind == "excel":
         layout = Layout(format=kind, sheet=spec.sheet)
-        return excel.with_columns(layout, path, most=most)
+        return excel.with_columns(layout, path, pause=pause, most=most)
     encoding = find_encoding(path, spec.encoding, pause=pause, most=most)
     layout = Layout(
         format=kind, encoding=encoding.name, bom=encoding.bom, is_guessed=encoding.is_guessed

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
-from python_calamine import CalamineWorkbook
+from openpyxl import load_workbook
 
 from tests.acceptance.processes import processes_in
 from tests.acceptance.tables import delivered_to, drop_into, with_ready_tasks
@@ -79,7 +79,7 @@ def from_parquet(path: Path) -> list[list[Any]]:
 
 
 def from_workbook(path: Path) -> list[list[Any]]:
-    return CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()
+    return [list(row) for row in load_workbook(path).worksheets[0].iter_rows(values_only=True)]
 
 
 Reader = Callable[[Path], list[list[Any]]]

@@ -7,14 +7,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import python_calamine
 import xlsxwriter
+from openpyxl import load_workbook
 
 from batchd.core.problems import Problem
 from batchd.core.records import BadTable
 from batchd.core.tasks import TaskInput
 from batchd.tables import ResultTable, find_layout, records_of
-from batchd.tables.excel import MOST_HELD
+from tests.workbooks import book, package, relations, sheet
 
 DAY, MOMENT = datetime.date(2026, 1, 2), datetime.datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001  # Excel knows no zones
 ROWS = [
@@ -67,8 +67,9 @@ def rewritten(path: Path, added, values, **spec):
     for record in records:
         table.write(record, values)
     table.close()
-    book = python_calamine.CalamineWorkbook.from_path(target)
-    return book.sheet_names, book.get_sheet_by_index(0).to_python()
+    found = load_workbook(target)
+    rows = found.worksheets[0].iter_rows(values_only=True)
+    return found.sheetnames, [["" if one is None else one for one in row] for row in rows]
 
 
 def test_values_are_those_that_json_knows(path):
@@ -135,16 +136,118 @@ def test_a_workbook_that_blows_up_is_not_loaded(path):
     assert bad.value.problem.code == "inflates_too_far"
 
 
-def test_a_workbook_that_no_memory_holds_is_refused_whatever_the_setting(tmp_path):
-    """What a zip file says it unpacks to is believed: so much would be read."""
+def test_what_a_workbook_says_it_unpacks_to_is_held_against_the_limit(tmp_path):
+    """What a zip file says it unpacks to is believed: Python reads no more of it."""
     path = tmp_path / "a.xlsx"
     workbook(path, {"Jobs": ROWS})
-    with zipfile.ZipFile(path, "a") as book:
-        book.writestr("x", "")
-        book.infolist()[-1].file_size = MOST_HELD  # as its list of contents will say
-    found = problem_of(path)
-    assert found.code == "inflates_too_far"
-    assert "CSV" in found.remedy
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("x", "")
+        file.infolist()[-1].file_size = 1 << 31  # as its list of contents will say
+    with pytest.raises(BadTable) as bad:
+        find_layout(path, TaskInput(), name=path.name, pause=go_on, most=1 << 30)
+    assert bad.value.problem.code == "inflates_too_far"
+    assert "inbox.max_inflated_bytes" in bad.value.problem.remedy
+
+
+def cells(*places: str) -> str:
+    """Rows of cells, each of which has its place as its text."""
+    rows = dict[int, str]()
+    for place in places:
+        row = int(place.lstrip("ABCDEFGHIJ"))
+        text = f'<c r="{place}" t="inlineStr"><is><t>{place}</t></is></c>'
+        rows[row] = rows.get(row, "") + text
+    return "".join(f'<row r="{row}">{content}</row>' for row, content in rows.items())
+
+
+def area(path: Path, said: str, *places: str) -> Path:
+    """Write a sheet that says which cells it uses."""
+    before = f'<dimension ref="{said}"/>' if said else ""
+    return package(path, "", **{"xl/worksheets/sheet1.xml": sheet(cells(*places), before=before)})
+
+
+@pytest.mark.parametrize("said", ["A1:C3", "A1:B3", "A1", "", "A1:XFD1048576"])
+def test_a_note_beside_the_table_is_a_column_without_a_name(tmp_path, said):
+    """Whatever the sheet says of its columns: many programs do not know."""
+    path = area(tmp_path / "a.xlsx", said, "A1", "B1", "A2", "C3")
+    if said == "A1:B3":
+        problem = problem_of(path)
+        assert (problem.code, problem.row) == ("wrong_width", 2)
+        assert '"C3" on line 3' in problem.message
+        return
+    layout, records = read(path)
+    assert layout.columns == ("A1", "B1", "column_3")
+    assert [list(one.fields.values()) for one in records] == [["A2", "", ""], ["", "", "C3"]]
+
+
+@pytest.mark.parametrize("said", ["B3:C5", "A1", "", "A1:C5"])
+def test_a_table_may_begin_anywhere_in_the_sheet(tmp_path, said):
+    path = area(tmp_path / "a.xlsx", said, "B3", "C3", "B5", "C5")
+    layout, (one,) = read(path)
+    assert (layout.columns, one.fields) == (("B3", "C3"), {"B3": "B5", "C3": "C5"})
+    assert (one.row, one.line) == (1, 5)
+
+
+@pytest.mark.parametrize("said", ["A1:C3", "", "B1:C3"])
+def test_the_index_that_pandas_writes_without_a_name_is_a_column(tmp_path, said):
+    path = area(tmp_path / "a.xlsx", said, "B1", "C1", "A2", "B2", "C2")
+    if said == "B1:C3":
+        assert '"A2" on line 2' in problem_of(path).message
+        return
+    layout, (one,) = read(path)
+    assert one.fields == {"column_1": "A2", "B1": "B2", "C1": "C2"}
+    assert layout.header == ("", "B1", "C1")
+
+
+def test_a_hidden_sheet_is_not_the_first_that_a_person_sees(tmp_path):
+    both = '<sheet name="H" sheetId="1" state="veryHidden" r:id="h"/><sheet name="S" sheetId="2" r:id="s"/>'
+    path = package(
+        tmp_path / "a.xlsx",
+        cells("A1", "A2"),
+        **{
+            "xl/workbook.xml": book(both),
+            "xl/_rels/workbook.xml.rels": relations(
+                h=("worksheet", "hidden.xml"), s=("worksheet", "worksheets/sheet1.xml")
+            ),
+            "xl/hidden.xml": sheet(cells("B1", "B2")),
+        },
+    )
+    assert read(path)[0].columns == ("A1",)
+    assert read(path, sheet="H")[0].columns == ("B1",)
+
+
+def test_damage_behind_some_rows_is_told_with_the_row(tmp_path):
+    bad = '<row r="4"><c r="A4" t="s"><v>9</v></c></row>'
+    problem = problem_of(package(tmp_path / "a.xlsx", cells("A1", "A2") + "\n" * 200_000 + bad))
+    assert (problem.code, problem.row) == ("excel_damaged", 2)
+    assert "behind line 2 of the sheet (a cell has text 9" in problem.message
+
+
+def test_all_that_a_workbook_may_hold_comes_back(path):
+    """Control letters, line breaks of any kind, what looks like an escape: as they were."""
+    texts = ["a\rb", "a\r\nb", "\x01\x1f", "_x000D_", " spaces ", "😀", "=1+1", "\ttab"]
+    workbook(path, {"Jobs": [["text"], *([text] for text in texts)]})
+    target = path.with_name("results.xlsx")
+    layout, records = read(path)
+    assert [one.fields["text"] for one in records] == texts
+    table = ResultTable(target, layout, ["again"])
+    for record in records:
+        table.write(record, {"again": record.fields["text"]})
+    table.close()
+    _, results = read(target)
+    assert [tuple(one.fields.values()) for one in results] == [(text, text) for text in texts]
+
+
+def test_durations_and_times_come_back_as_such(path):
+    values = [datetime.timedelta(days=1, hours=2), datetime.time(3, 4, 5)]
+    with xlsxwriter.Workbook(path) as file:
+        one = file.add_worksheet("Jobs")
+        one.write_row(0, 0, ["long", "when"])
+        for at, (value, form) in enumerate(zip(values, ("[h]:mm:ss", "hh:mm:ss"), strict=True)):
+            one.write_datetime(1, at, value, file.add_format({"num_format": form}))
+    _, (record,) = read(path)
+    assert record.fields == {"long": "1 day, 2:00:00", "when": "03:04:05"}
+    _, rows = rewritten(path, ["answer"], {"answer": 1})
+    assert rows[1] == [*values, 1]
 
 
 @pytest.mark.parametrize(

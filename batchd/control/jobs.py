@@ -78,10 +78,15 @@ class Room:
         pauses: Mapping[Pause, str] | None = None,
         learned: Mapping[str, int] | None = None,
         created: Created | None = None,
+        load: Load | None = None,
+        taken: Mapping[tuple[str, str], int] | None = None,
     ) -> Room:
-        """Ask what the stage that submits asks, of all parts on their way."""
+        """Ask what the stage that submits asks, of all parts on their way.
+
+        With `load` and `taken` (see `in_turn`) the planned ones are enough.
+        """
         shards = [part.shard for part in parts]
-        load = Load.of(shard for shard in shards if shard.state in _AT_PROVIDER)
+        load = load or Load.of(shard for shard in shards if shard.state in _AT_PROVIDER)
         limits = Limits(
             max_open=batches.max_open,
             max_per_hour=batches.max_per_hour,
@@ -95,7 +100,7 @@ class Room:
         )
         called_off = {job.id for job in jobs if job.cancelled_at is not None}
         admission = admit(
-            [shard for shard in in_turn(shards) if shard.job not in called_off],
+            [shard for shard in in_turn(shards, taken=taken) if shard.job not in called_off],
             load=load,
             created=created or Created(),
             limits=limits,
@@ -169,12 +174,15 @@ def _of_delivered(job: Job) -> Reason:
 
 
 def _of_shards(job: Job, parts: Sequence[Part], *, room: Room, now: float) -> Reason:
-    live = [part for part in parts if part.shard.state is not ShardState.COLLECTED]
-    if not live:
+    counts, first = Counter[str](), None
+    for part in parts:  # one at a time: a job may have ten thousand
+        if part.shard.state is not ShardState.COLLECTED:
+            reason = reason_of_shard(part, room=room, now=now)
+            counts[str(reason.code)] += 1
+            if first is None or ORDER.index(reason.code) < ORDER.index(first.code):
+                first = reason
+    if first is None:
         return because(ReasonCode.PLANNING_AGAIN, round=job.round + 1)
-    reasons = [reason_of_shard(part, room=room, now=now) for part in live]
-    first = min(reasons, key=lambda reason: ORDER.index(reason.code))
-    counts = Counter(str(reason.code) for reason in reasons)
     return Reason(first.code, {**first.facts, "shards": dict(counts)})
 
 

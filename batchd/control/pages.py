@@ -18,7 +18,7 @@ import msgspec
 
 from batchd.control.jobs import Room, reason_of_job
 from batchd.control.ledger import Part
-from batchd.core.admission import HOUR, LEARNED_FOR
+from batchd.control.portions import portions, room_now
 from batchd.core.model import ShardState
 from batchd.core.names import printable, shown
 from batchd.core.reasons import Reason
@@ -59,23 +59,9 @@ async def _write(pages: Pages, services: Services) -> None:
     # By the daemon's own connection. A second one in this process would be the end of the first
     # one's locks: POSIX drops all of a process's locks on a file when it closes any descriptor of
     # it, and then another program's last close deletes the -wal under us.
-    jobs, live = await services.ledger.unfinished()
-    parts = [Part(shard, text) for shard, text in live]
-    room = await _room(services, jobs, parts)
-    await in_thread(pages.write, jobs, parts, room=room, now=services.clock.now())
-
-
-async def _room(services: Services, jobs: Sequence[Job], parts: Sequence[Part]) -> Room:
-    ledger, now = services.ledger, services.clock.now()
-    return Room.of(
-        parts,
-        services.settings.batches,
-        now=now,
-        jobs=jobs,
-        pauses=await ledger.pauses(),
-        learned=await ledger.rooms_learned(since=now - LEARNED_FOR),
-        created=await ledger.created_since(now - HOUR),
-    )
+    room = await room_now(services)
+    async for jobs, parts in portions(services):
+        await in_thread(pages.write, jobs, parts, room=room, now=services.clock.now())
 
 
 class Pages:
@@ -85,7 +71,7 @@ class Pages:
         self._folders = folders
 
     def write(self, jobs: Sequence[Job], live: Sequence[Part], *, room: Room, now: float) -> None:
-        """Write a page for each job on its way."""
+        """Write a page for each of these jobs, whose live parts these are."""
         parts: Mapping[str, list[Part]] = defaultdict(list)
         for part in live:
             parts[part.shard.job].append(part)

@@ -105,13 +105,16 @@ class Admission:
     waits: Mapping[str, ReasonCode] = field(default_factory=dict)  #: by shard: what for
 
 
-def in_turn(shards: Iterable[Shard]) -> list[Shard]:
+def in_turn(
+    shards: Iterable[Shard], *, taken: Mapping[tuple[str, str], int] | None = None
+) -> list[Shard]:
     """Put planned shards in their order: one of each job and model before a second of any.
 
     A job of two hundred shards starves nobody. What a job has at the provider were its turns
-    already: room comes one batch at a time, and the oldest job would get it every time.
+    already: room comes one batch at a time, and the oldest job would get it every time. Such
+    shards may be among `shards`, or counted by job and model in `taken`.
     """
-    turns = Counter[tuple[str, str]]()
+    turns = Counter[tuple[str, str]](taken)
     planned = defaultdict[int, list[Shard]](list)
     for shard in sorted((s for s in shards if s.state in _IN_LINE), key=_place):
         turns[shard.job, shard.model] += 1

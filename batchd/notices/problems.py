@@ -15,7 +15,9 @@ import anyio
 
 from batchd.control.jobs import Room, reason_of_job
 from batchd.control.ledger import Part
+from batchd.control.portions import portions, room_now
 from batchd.core.reasons import ReasonCode, Standing
+from batchd.core.subjects import Job
 from batchd.notices.health import Health
 from batchd.notices.notice import Kind, Notice, of_problem
 from batchd.notices.sending import Sender, wanted
@@ -108,18 +110,21 @@ async def _of_jobs(services: Services, health: Health) -> Sequence[Problem]:
     """Jobs that wait for a person, but for those that a person holds: they know."""
     if health.hanging or not health.can_read:
         return ()  # asking would hang as well
+    found = list[Problem]()
     try:
-        jobs, live = await services.ledger.unfinished()
+        room = await room_now(services)
+        async for jobs, live in portions(services):
+            found += _held(jobs, live, room, services.clock.now())
     except (OSError, sqlite3.Error):
         return ()
-    now = services.clock.now()
-    room = Room.of([Part(*part) for part in live], services.settings.batches, now=now)
+    return found
+
+
+def _held(jobs: Iterable[Job], live: Iterable[Part], room: Room, now: float) -> Iterable[Problem]:
     parts: dict[str, list[Part]] = defaultdict(list)
-    for shard, text in live:
-        parts[shard.job].append(Part(shard, text))
-    reasons = ((job.id, reason_of_job(job, parts[job.id], room=room, now=now)) for job in jobs)
-    return [
-        Problem(reason.code, reason.sentence, job)
-        for job, reason in reasons
-        if reason.standing is Standing.HELD and reason.code is not ReasonCode.HELD
-    ]
+    for part in live:
+        parts[part.shard.job].append(part)
+    for job in jobs:
+        reason = reason_of_job(job, parts[job.id], room=room, now=now)
+        if reason.standing is Standing.HELD and reason.code is not ReasonCode.HELD:
+            yield Problem(reason.code, reason.sentence, job.id)

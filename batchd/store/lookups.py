@@ -106,10 +106,39 @@ class Lookups:
         text = [name for name in ids if name.isascii()]
         return set(await self._all("job_ids", lambda row: str(row["id"]), ids=_as_json(text)))
 
-    async def unfinished(self) -> tuple[Sequence[Job], Sequence[tuple[Shard, str | None]]]:
-        """Return the jobs on their way, and their live shards with what their reason says."""
-        jobs = await self._all("unfinished_jobs", values.job)
-        return jobs, await self._all("live_shards", lambda row: (values.shard(row), row["text"]))
+    async def on_their_way(self) -> Sequence[tuple[str, int]]:
+        """Return the ids of jobs on their way, oldest first, with how many live shards each has."""
+        return await self._all("on_their_way", lambda row: (row["id"], row["live"]))
+
+    async def unfinished(
+        self, among: Iterable[str] | None = None
+    ) -> tuple[Sequence[Job], Sequence[tuple[Shard, str | None]]]:
+        """Return the jobs on their way, and their live shards with what their reason says.
+
+        `among`: of these ids only. Ten thousand batches are 20 MB as values: few are wanted at once.
+        """
+        ids = [id_ for id_, _ in await self.on_their_way()] if among is None else among
+        asked = {"jobs": _as_json(ids)}
+
+        def work(
+            connection: sqlite3.Connection,
+        ) -> tuple[Sequence[Job], Sequence[tuple[Shard, str | None]]]:
+            # One moment for both: a job's shards may be done before it is.
+            jobs = connection.execute(sql.query("unfinished_jobs"), asked)
+            shards = connection.execute(sql.query("live_shards"), asked)
+            return [values.job(row) for row in jobs], [(values.shard(r), r["text"]) for r in shards]
+
+        return await self._database.read(work)
+
+    async def marked_jobs(self) -> Sequence[Job]:
+        """Return active jobs that are held or cancelled."""
+        return await self._all("marked_jobs", values.job)
+
+    async def turns_taken(self) -> Mapping[tuple[str, str], int]:
+        """Return how many batches are, or may be, at the provider, by job and model."""
+        return {
+            (row["job"], row["model"]): row["shards"] for row in await self._rows("turns_taken")
+        }
 
     async def intake(self) -> tuple[int, str | None]:
         """Return how many jobs are claimed and not yet delivered, and who has paused the intake."""

@@ -367,14 +367,34 @@ DELETE FROM jobs WHERE id = :job;
 -- Which of these folders are jobs' (a JSON array).
 SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids));
 
--- name: unfinished_jobs
--- Jobs on their way, oldest first.
-SELECT * FROM jobs
+-- name: on_their_way
+-- Jobs on their way, oldest first, and how many shards of each are.
+SELECT id, (SELECT count(*) FROM shards s
+             WHERE s.job = jobs.id AND s.state IN ('planned', 'submitting', 'open', 'ended')) AS live
+  FROM jobs
  WHERE state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing') ORDER BY id;
 
+-- name: unfinished_jobs
+-- Those of these jobs (a JSON array) that are on their way, oldest first.
+SELECT * FROM jobs
+ WHERE id IN (SELECT value FROM json_each(:jobs))
+   AND state IN ('claimed', 'held', 'active', 'rejected', 'settled', 'publishing') ORDER BY id;
+
 -- name: live_shards
--- Shards on their way, in the order they were planned.
-SELECT * FROM shards WHERE state IN ('planned', 'submitting', 'open', 'ended') ORDER BY job, number;
+-- Shards of these jobs (a JSON array) on their way, in the order they were planned.
+SELECT * FROM shards
+ WHERE job IN (SELECT value FROM json_each(:jobs))
+   AND state IN ('planned', 'submitting', 'open', 'ended') ORDER BY job, number;
+
+-- name: marked_jobs
+-- Jobs whose shards wait for a person's word, or for nothing any more.
+SELECT * FROM jobs
+ WHERE state = 'active' AND (hold IS NOT NULL OR cancelled_at IS NOT NULL) ORDER BY id;
+
+-- name: turns_taken
+-- How many batches each job has at the provider, or may have, by model.
+SELECT job, model, count(*) AS shards
+  FROM shards WHERE state IN ('submitting', 'open') GROUP BY job, model;
 
 -- name: intake
 -- Claimed, and not yet delivered (`<>` would read every job there ever was); and who wants no more.

@@ -163,9 +163,16 @@ def read_answer(line: bytes, endpoint: str, *, truncated_fails: bool = False) ->
 
 
 def _as_answer(plain: Plain) -> Answer:
-    into, out = plain.input_tokens, plain.output_tokens
-    usage = Usage(into, out, plain.cached_tokens, plain.reasoning_tokens)
-    return Answer(plain.custom_id, plain.text, "stop", plain.model, usage, 200)
+    body = plain.response.body
+    usage, text = body.usage, body.choices[0].message.content
+    into, out = usage.prompt_tokens_details, usage.completion_tokens_details
+    took = Usage(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        (into.cached_tokens or 0) if into else 0,
+        (out.reasoning_tokens or 0) if out else 0,
+    )
+    return Answer(plain.custom_id, text, "stop", body.model, took, 200)
 
 
 def read_any_answer(line: bytes, endpoint: str, *, truncated_fails: bool = False) -> Answer:

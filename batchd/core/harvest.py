@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import msgspec
 
@@ -27,21 +27,16 @@ Price = Callable[[str | None, Usage], Charge]
 #: Answers that never report usage (reference H): what they took is no tokens, not an unknown number.
 _WITHOUT_USAGE = "/moderations"
 
+#: What is to be known of a request that failed: a bit each, because a shard may have a million records.
+_FAILED, _UNSENT, _AGAIN, _UNCOUNTED = 1, 2, 4, 8
 
-class Spot(NamedTuple):
+
+class Spot(msgspec.Struct, frozen=True, gc=False):
     """Where a line lies."""
 
     source: Source
     offset: int
     length: int
-
-
-class _Place(msgspec.Struct, frozen=True, gc=False):
-    source: Source
-    offset: int
-    length: int
-    succeeded: bool
-    unsent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +74,8 @@ class Harvest:
         self._truncated_fails = truncated_fails
         self._as_json = as_json  #: rows that asked for JSON; None where that is not known
         self._final = final  #: its job gets no further round
-        self._places: dict[int, _Place] = {}
-        self._last: _Place | None = None  #: the place that was noted last
-        self._again: set[int] = set()
-        self._uncounted: set[int] = set()
+        self._spots: dict[int, Spot] = {}  #: by row; records of one line have one spot
+        self._marks = bytearray(len(attempts_before))  #: by row; nothing for what succeeded
         self._tabs: dict[str, Tab] = {}
         self._oddities: Counter[str] = Counter()
         self._without_model = 0
@@ -113,7 +106,7 @@ class Harvest:
         row = self._ids.get(answer.custom_id)
         if row is None:
             self._oddities["unknown_ids"] += 1
-        elif row not in self._places:
+        elif row not in self._spots:
             self._settle(row, answer, spot, executed=executed)
             self._spend(answer)
         else:
@@ -124,7 +117,7 @@ class Harvest:
     def missing(self) -> Iterator[tuple[str, int]]:
         """Yield the requests that nothing has answered yet: custom_id and row."""
         for custom_id, row in self._ids.items():
-            if row not in self._places:
+            if row not in self._spots:
                 yield custom_id, row
 
     def count(self, oddity: str, number: int) -> None:
@@ -135,29 +128,32 @@ class Harvest:
     def index(self) -> AnswerIndex:
         """Return where each row's answer lies."""
         index, asked = AnswerIndex(), None if self._as_json is None else set(self._as_json)
-        for row in sorted(self._places):
-            place = self._places[row]
-            as_json = None if asked is None else row in asked
-            index.add(
-                row, place.source, place.offset, place.length, unsent=place.unsent, as_json=as_json
-            )
+        for row in sorted(self._spots):
+            spot, as_json = self._spots[row], None if asked is None else row in asked
+            unsent = self._marks[row] & _UNSENT != 0
+            index.add(row, spot.source, spot.offset, spot.length, unsent=unsent, as_json=as_json)
         return index
 
     def tally(self) -> Tally:
         """Return what the ledger is to remember."""
-        if self._without_model and self._without_model == len(self._places):
+        if self._without_model and self._without_model == len(self._spots):
             self.count(UNUSABLE, self._without_model)
-        kept = sum(place.succeeded for place in self._places.values())
+        again, failed = self._marked(_AGAIN), self._marked(_FAILED)
         return Tally(
-            again=RowSet.of(self._again),
-            uncounted=RowSet.of(self._uncounted),
-            kept=kept,
-            failed=len(self._places) - kept - len(self._again),
+            again=again,
+            uncounted=self._marked(_UNCOUNTED),
+            kept=len(self._spots) - len(failed),
+            failed=len(failed) - len(again),
             usage={model: tab.total() for model, tab in self._tabs.items()},
             oddities=dict(self._oddities),
         )
 
     def _settle(self, row: int, answer: Answer, spot: Spot, *, executed: bool) -> None:
+        self._spots[row] = spot
+        if answer.code is not None:  # what succeeded is kept: nothing else is to be judged
+            self._fail(row, answer, executed=executed)
+
+    def _fail(self, row: int, answer: Answer, *, executed: bool) -> None:
         judgement = judge(
             answer,
             attempts_before=self._attempts_before[row],
@@ -165,25 +161,26 @@ class Harvest:
             executed=executed,
             final=self._final,
         )
-        fate = judgement.fate
-        place = _Place(*spot, fate is Fate.SUCCEEDED, fate is Fate.CANCELLED)
-        if place != self._last:  # records of one line mostly have one place
-            self._last = place
-        self._places[row] = self._last
-        if answer.code is None:
-            return
         self._without_model += is_without_model(answer.code, answer.status)
+        mark = _FAILED
+        if judgement.fate is Fate.CANCELLED:
+            mark |= _UNSENT
         if judgement.verdict is Verdict.AGAIN:
-            self._again.add(row)
+            mark |= _AGAIN
         if not judgement.executed:
-            self._uncounted.add(row)
+            mark |= _UNCOUNTED
+        self._marks[row] = mark
+
+    def _marked(self, mark: int) -> RowSet:
+        if not any(self._marks):
+            return RowSet()  # as nearly always
+        return RowSet.of(row for row in self._spots if self._marks[row] & mark)
 
     def _betters(self, row: int, answer: Answer, spot: Spot) -> bool:
         """The first line counts, but an answer beats a failure: it was paid for."""
-        is_better = answer.code is None and not self._places[row].succeeded
+        is_better = answer.code is None and self._marks[row] & _FAILED != 0
         if is_better:
-            self._again.discard(row)
-            self._uncounted.discard(row)
+            self._marks[row] = 0
             self._settle(row, answer, spot, executed=True)
         return is_better
 
@@ -195,5 +192,5 @@ class Harvest:
             return
         model = answer.model or "unknown"
         if (tab := self._tabs.get(model)) is None:
-            tab = self._tabs[model] = Tab()
-        tab.add(usage, self._price(answer.model, usage))
+            tab = self._tabs[model] = Tab(partial(self._price, answer.model))
+        tab.add(usage)

@@ -71,6 +71,20 @@ class AnswerIndex:
         ):
             yield _entry(head, offset, length)
 
+    def rows(self) -> Iterator[tuple[int, bool]]:
+        """Yield each entry's row, and whether it is `unsent`: no more of a million than is needed."""
+        for head in self._words[0::_WORDS]:
+            yield head >> 8, head & _UNSENT != 0
+
+    def ends(self) -> dict[Source, int]:
+        """Return how far the entries reach into each file. Raises `ValueError` for no such file."""
+        words, ends = self._words, dict.fromkeys(range(_KIND + 1), 0)
+        for head, offset, length in zip(
+            words[0::_WORDS], words[1::_WORDS], words[2::_WORDS], strict=True
+        ):
+            ends[head & _KIND] = max(ends[head & _KIND], offset + length)
+        return {Source(kind): end for kind, end in ends.items() if end}
+
     def entry(self, number: int) -> Entry:
         """Return the `number`-th entry (from 0)."""
         words, at = self._words, number * _WORDS

@@ -59,42 +59,20 @@ class _Response(msgspec.Struct, gc=False):
     body: _Body
 
 
-class _Line(msgspec.Struct, gc=False):
+class Plain(msgspec.Struct, gc=False):
+    """Such a line: `response.body` has the text, the model, and what it took."""
+
     custom_id: str
     response: _Response
     error: None = None
 
 
-class Plain(msgspec.Struct, frozen=True, gc=False):
-    """What such a line says."""
-
-    custom_id: str
-    text: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    reasoning_tokens: int
-
-
-_decode = msgspec.json.Decoder(_Line).decode
+_decode = msgspec.json.Decoder(Plain).decode
 
 
 def read_plain(line: bytes) -> Plain | None:
     """Read a plain answer of /v1/chat/completions; None for any other line."""
     try:
-        decoded = _decode(line)
+        return _decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    body = decoded.response.body
-    usage = body.usage
-    into, out = usage.prompt_tokens_details, usage.completion_tokens_details
-    return Plain(
-        decoded.custom_id,
-        body.choices[0].message.content,
-        body.model,
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        (into.cached_tokens or 0) if into else 0,
-        (out.reasoning_tokens or 0) if out else 0,
-    )

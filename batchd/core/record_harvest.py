@@ -40,7 +40,7 @@ class RecordHarvest(Harvest):
     def missing(self) -> Iterator[tuple[str, int]]:
         """Yield the requests that nothing has answered yet: custom_id and first row."""
         for chunk in self._chunks:
-            if chunk[0] not in self._places:
+            if chunk[0] not in self._spots:
                 yield custom_id_of(chunk), chunk[0]
 
     def _bring(self, answer: Answer, spot: Spot, *, executed: bool) -> None:
@@ -50,7 +50,7 @@ class RecordHarvest(Harvest):
             return
         taken = self._taker.take(answer, [(row, self._id_of(row)) for row in rows])
         self._oddities.update(taken.oddities)
-        if rows[0] not in self._places:
+        if rows[0] not in self._spots:
             for row, one in taken.answers:
                 self._settle(row, one, spot, executed=executed)
             self._spend(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -93,30 +93,52 @@ class ModelUsage(msgspec.Struct, frozen=True):
         )
 
 
+#: Below this many input tokens every model's price is linear: the lowest tier begins at 128,000.
+LINEAR_BELOW = 100_000
+
+
 class Tab:
-    """Adds up what one model takes, answer by answer: in place, for there are a million of them."""
+    """Adds up what one model takes, answer by answer: in place, for there are a million of them.
 
-    __slots__ = ("_cached", "_cost", "_direct", "_into", "_out", "_reasoning", "_requests")
+    What answers cost is asked for many at once: as long as all of them together are below any tier,
+    the price of their sum is the sum of their prices.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_cached", "_into", "_out", "_price", "_reasoning", "_requests", "_settled")
+
+    def __init__(self, price: Callable[[Usage], Charge]) -> None:
+        self._price = price
         self._into = self._out = self._cached = self._reasoning = self._requests = 0
-        self._cost: float | None = 0.0
-        self._direct: float | None = 0.0
+        self._settled = ModelUsage()
 
-    def add(self, usage: Usage, charge: Charge) -> None:
+    def add(self, usage: Usage) -> None:
         """Add one answer; one unknown price makes the sum unknown."""
+        is_alone = not is_sane(usage)  # nobody knows what is made of such a one
+        if is_alone or self._into + usage.input_tokens >= LINEAR_BELOW:
+            self._settle()
         self._into += usage.input_tokens
         self._out += usage.output_tokens
         self._cached += usage.cached_tokens
         self._reasoning += usage.reasoning_tokens
         self._requests += 1
-        self._cost = _sum(self._cost, charge.batch)
-        self._direct = _sum(self._direct, charge.direct)
+        if is_alone:
+            self._settle()
 
     def total(self) -> ModelUsage:
         """Return what has been added up."""
-        usage = Usage(self._into, self._out, self._cached, self._reasoning)
-        return ModelUsage(usage, self._requests, self._cost, self._direct)
+        self._settle()
+        return self._settled
+
+    def _settle(self) -> None:
+        if self._requests:
+            usage = Usage(self._into, self._out, self._cached, self._reasoning)
+            self._settled += ModelUsage(usage, self._requests, *self._price(usage))
+        self._into = self._out = self._cached = self._reasoning = self._requests = 0
+
+
+def is_sane(usage: Usage) -> bool:
+    """Whether an answer can have taken this: some servers report what can't be."""
+    return 0 <= usage.cached_tokens <= usage.input_tokens and usage.output_tokens >= 0
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

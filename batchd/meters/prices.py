@@ -14,10 +14,8 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from batchd import settings
-from batchd.core.usage import UNKNOWN, Charge, Usage
+from batchd.core.usage import LINEAR_BELOW, UNKNOWN, Charge, Usage, is_sane
 
-#: Below this many input tokens every model's price is linear (the lowest tier begins at 128,000).
-_LINEAR_BELOW = 100_000
 _SAMPLE = 1_000  #: tokens priced to learn a rate
 #: The list has no batch prices for embeddings, which cost half in a batch (pricing page, 2026-11).
 _HALVED = "embedding"
@@ -82,7 +80,7 @@ class Prices:
         name = model or asked
         if name is None:
             return UNKNOWN
-        if usage.input_tokens >= _LINEAR_BELOW:
+        if usage.input_tokens >= LINEAR_BELOW:
             return Charge(_price(name, usage), _price(name, usage, processing="standard"))
         listed = self._listed_of(name)
         return Charge(listed.batch.of(usage), listed.direct.of(usage)) if listed else UNKNOWN
@@ -119,8 +117,8 @@ def _own_rates(own: settings.Prices) -> Mapping[str, _Rates]:
 
 
 def _sane(usage: Usage) -> Usage:
-    """What some servers report can't be, and the price list refuses it: no reason to lose answers."""
-    if 0 <= usage.cached_tokens <= usage.input_tokens and usage.output_tokens >= 0:
+    """What can't be the price list refuses: no reason to lose answers."""
+    if is_sane(usage):
         return usage  # as nearly always
     into, out = max(usage.input_tokens, 0), max(usage.output_tokens, 0)
     cached = min(max(usage.cached_tokens, 0), into)

@@ -51,14 +51,14 @@ class KeptAnswers:
         self._indexes = [self._read(number) for number in range(len(self._shards))]
 
     def _read(self, number: int) -> AnswerIndex:
-        shard, ends = self._shards[number], dict.fromkeys(Source, 0)
+        shard, where = self._shards[number], self._where
         try:
             content = self._work.answers(shard.job, shard.id, "index").read_bytes()
             index = AnswerIndex.decode(content)
-            for at, (row, source, offset, length, unsent, _) in enumerate(index):
-                ends[source] = max(ends[source], offset + length)
-                if not unsent or not self._where[row]:
-                    self._where[row] = (number << 32 | at) + 1
+            for place, (row, unsent) in enumerate(index.rows(), start=(number << 32) + 1):
+                if not unsent or not where[row]:
+                    where[row] = place
+            ends = index.ends()
         except (FileNotFoundError, ValueError, IndexError) as error:
             raise AnswersGone(f"no index of the answers of {shard.id}: {error}", shard) from error
         self._check(shard, ends)
@@ -68,7 +68,7 @@ class KeptAnswers:
         """Whether the files are there as far as the index reaches."""
         for source, end in ends.items():
             path = self._work.answers(shard.job, shard.id, KINDS[source])
-            if end and (not path.exists() or path.stat().st_size < end):
+            if not path.exists() or path.stat().st_size < end:
                 raise AnswersGone(f"{path.name} is gone from var/work, or cut", shard, path)
 
     def of(self, row: int) -> Kept:
@@ -76,11 +76,12 @@ class KeptAnswers:
         place = self._where[row]
         if not place:
             raise BrokenInvariant(f"row {row} has no answer")
-        number, entry = (place - 1) >> 32, (place - 1) & 0xFFFFFFFF
-        found = self._indexes[number].entry(entry)
-        line = os.pread(self._file(number, found.source), found.length, found.offset)
-        from_provider = found.source is not Source.NOTES
-        return Kept(line, self._shards[number].endpoint, from_provider, found.as_json)
+        number, at = (place - 1) >> 32, (place - 1) & 0xFFFFFFFF
+        _, source, offset, length, _, as_json = self._indexes[number].entry(at)
+        file = self._files.get((number, source)) or self._opened(number, source)
+        line, endpoint = os.pread(file, length, offset), self._shards[number].endpoint
+        # Not by its name, as in core/index.py.
+        return tuple.__new__(Kept, (line, endpoint, source is not Source.NOTES, as_json))
 
     def shard_of(self, row: int) -> Shard:
         """Return the shard that brought a row's last line."""
@@ -92,17 +93,14 @@ class KeptAnswers:
             os.close(descriptor)
         self._files.clear()
 
-    def _file(self, number: int, source: Source) -> int:
-        key = number, source
-        if key in self._files:
-            return self._files[key]
+    def _opened(self, number: int, source: Source) -> int:
         if len(self._files) == _MOST_OPEN:
             # The one opened first: rows come in order, so it is the likeliest to be done with.
             os.close(self._files.pop(next(iter(self._files))))
         shard = self._shards[number]
         path = self._work.answers(shard.job, shard.id, KINDS[source])
-        self._files[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        return self._files[key]
+        file = self._files[number, source] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return file
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from batchd.rounds.lines import RenderedLines, lines_of
 from batchd.runtime.fetching import fetch
 from batchd.runtime.services import Services
 from batchd.runtime.threads import finish_undisturbed, in_thread, pause
+from batchd.settings import Settings
 from batchd.spool.filling import Filling, filled
 from batchd.spool.harvesting import bring_in
 from batchd.spool.kept import AnswersGone, KeptAnswers, kept_answers
@@ -193,10 +194,11 @@ def _fill(
     with kept_answers(services.work, shards) as kept:
         # Only as far as somebody asks for one: of a file that went well nobody does.
         line_of = _in_order(rows_of(dropped, rows, pause=pause))
+        page = _Page(kept, line_of, account, filling, services.settings)
         for number, row in enumerate(rows):
             if number % _CHECK_EVERY == 0:
                 pause()
-            _fill_row(row, line_of, attempts[row], kept, account, filling, services)
+            page.add(row, attempts[row])
     return None
 
 
@@ -213,28 +215,38 @@ def _in_order(lines: Iterator[tuple[int, bytes]]) -> Callable[[int], bytes]:
     return line_of
 
 
-def _fill_row(
-    row: int,
-    line_of: Callable[[int], bytes],
-    attempts: int,
-    kept: KeptAnswers,
-    account: Account,
-    filling: Filling,
-    services: Services,
-) -> None:
-    last = kept.of(row)
-    truncated_fails = services.settings.retries.on_truncated == "fail"
-    answer = read_answer(last.line, last.endpoint, truncated_fails=truncated_fails)
-    account.add(row, answer)
-    as_json = isinstance(answer.output, str) and (
-        asked_for_json(line_of(row)) if last.as_json is None else last.as_json
-    )
-    filling.write("results.jsonl", result_line(answer, as_json=as_json, attempts=attempts))
-    if last.from_provider and services.settings.results.responses:
-        filling.write("responses.jsonl", last.line)
-    if answer.code is not None:
-        filling.write("errors.jsonl", error_line(answer, row=row, attempts=attempts))
-        filling.write("retry.jsonl", line_of(row))
+class _Page:
+    """What one request leaves in the files of its folder."""
+
+    def __init__(
+        self,
+        kept: KeptAnswers,
+        line_of: Callable[[int], bytes],
+        account: Account,
+        filling: Filling,
+        settings: Settings,
+    ) -> None:
+        self._kept = kept
+        self._line_of = line_of
+        self._account = account
+        self._write = filling.write
+        self._truncated_fails = settings.retries.on_truncated == "fail"
+        self._with_responses = settings.results.responses
+
+    def add(self, row: int, attempts: int) -> None:
+        """Write one request's result, the answer as it came, and why it failed where it did."""
+        write, (line, endpoint, from_provider, noted) = self._write, self._kept.of(row)
+        answer = read_answer(line, endpoint, truncated_fails=self._truncated_fails)
+        self._account.add(row, answer)
+        as_json = isinstance(answer.output, str) and (
+            asked_for_json(self._line_of(row)) if noted is None else noted
+        )
+        write("results.jsonl", result_line(answer, as_json=as_json, attempts=attempts))
+        if from_provider and self._with_responses:
+            write("responses.jsonl", line)
+        if answer.code is not None:
+            write("errors.jsonl", error_line(answer, row=row, attempts=attempts))
+            write("retry.jsonl", self._line_of(row))
 
 
 def _input_of(job: Job, services: Services) -> DeliveredFile:

@@ -18,9 +18,15 @@ def harvest(*ids: str, attempts: int = 0, price: float | None = 0.5, **rules: An
         {custom_id: row for row, custom_id in enumerate(ids, start=1)},
         attempts_before=array("H", [attempts] * (len(ids) + 1)),
         max_attempts=3,
-        price=lambda model, usage: Charge(price, price and 2 * price),
+        price=lambda model, usage: _charge(price, usage),
         **{"endpoint": CHAT, **rules},
     )
+
+
+def _charge(price: float | None, usage: Usage) -> Charge:
+    """`price` is that of an answer of two tokens, as `success` gives them."""
+    one = None if price is None else price * usage.output_tokens / 2
+    return Charge(one, one and 2 * one)
 
 
 def success(custom_id: str) -> bytes:

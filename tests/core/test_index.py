@@ -50,3 +50,14 @@ def test_a_cut_index_is_none(length: int):
 def test_an_index_of_unknown_sources_is_none():
     with pytest.raises(ValueError, match="31"):
         AnswerIndex.decode(b"\x1f" + bytes(23)).entry(0)
+
+
+def test_rows_and_ends_are_told_without_the_rest():
+    index = AnswerIndex()
+    index.add(7, Source.OUTPUT, 100, 20, as_json=True)
+    index.add(8, Source.NOTES, 5, 1, unsent=True)
+    index.add(9, Source.OUTPUT, 0, 30)
+    assert list(index.rows()) == [(7, False), (8, True), (9, False)]
+    assert index.ends() == {Source.OUTPUT: 120, Source.NOTES: 6}
+    with pytest.raises(ValueError, match="31"):
+        AnswerIndex.decode(b"\x1f" + bytes(7) + b"\x01" * 16).ends()

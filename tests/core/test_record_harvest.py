@@ -24,7 +24,7 @@ def harvest(**terms: Any) -> RecordHarvest:
         lambda row: f"id{row}",
         Taker(TASK),
         attempts_before=array("H", [0] * 10),
-        price=lambda model, usage: Charge(0.5, 1.0),
+        price=lambda model, usage: Charge(usage.output_tokens / 4, usage.output_tokens / 2),
         **{**TERMS, **terms},
     )
 

@@ -4,7 +4,16 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from batchd.core.usage import UNKNOWN, Charge, ModelUsage, Tab, Usage, merged, read_usage
+from batchd.core.usage import (
+    LINEAR_BELOW,
+    UNKNOWN,
+    Charge,
+    ModelUsage,
+    Tab,
+    Usage,
+    merged,
+    read_usage,
+)
 
 CHAT = (
     b'{"prompt_tokens": 10, "completion_tokens": 72, "total_tokens": 82, "prompt_tokens_details":'
@@ -73,16 +82,51 @@ def test_usage_survives_the_ledger():
     assert msgspec.json.decode(msgspec.json.encode(usage), type=ModelUsage) == usage
 
 
-def test_a_tab_is_the_sum_of_its_answers_and_one_unknown_price_makes_it_unknown():
-    tab, sum_ = Tab(), ModelUsage()
-    for usage, charge in (
-        (Usage(10, 2, 4, 1), Charge(0.5, 1.0)),
-        (Usage(3, 4), Charge(0.25, None)),
-        (Usage(1), Charge(0.125, 2.0)),
-    ):
-        tab.add(usage, charge)
-        sum_ += ModelUsage(usage, 1, charge.batch, charge.direct)
+def _linear(usage: Usage) -> Charge:
+    """Half of it without a batch; what can't be is free."""
+    cost = usage.input_tokens / 4 + usage.output_tokens
+    return Charge(cost, 2 * cost) if usage.cached_tokens <= usage.input_tokens else Charge(0.0, 0.0)
+
+
+def test_a_tab_is_the_sum_of_its_answers():
+    answers = [
+        Usage(10, 2, 4, 1),
+        Usage(3, 4),
+        Usage(1, 1, 2),  # more of it cached than there was
+        Usage(60_000),
+        Usage(60_000, 8),
+        Usage(2_000_000, 1),
+        Usage(5, 5),
+    ]
+    tab, sum_ = Tab(_linear), ModelUsage()
+    for usage in answers:
+        tab.add(usage)
+        sum_ += ModelUsage(usage, 1, *_linear(usage))
         assert tab.total() == sum_
-    assert tab.total() == ModelUsage(Usage(14, 6, 4, 1), 3, 0.875, None)
-    tab.add(Usage(1), UNKNOWN)
-    assert tab.total().cost is None
+    together = Tab(_linear)
+    for usage in answers:
+        together.add(usage)
+    assert together.total() == sum_
+
+
+def test_what_is_priced_together_is_below_every_tier():
+    priced = list[Usage]()
+
+    def price(usage: Usage) -> Charge:
+        priced.append(usage)
+        return Charge(0.0, None)
+
+    tab = Tab(price)
+    for tokens in (30_000, 60_000, 20_000, 200_000, 7, 99_999):
+        tab.add(Usage(tokens))
+    assert tab.total() == ModelUsage(Usage(410_006), 6, 0.0, None)
+    assert [usage.input_tokens for usage in priced] == [90_000, 20_000, 200_000, 7, 99_999]
+
+
+def test_one_unknown_price_makes_a_tab_unknown():
+    tab = Tab(lambda usage: Charge(1.0, 2.0) if usage.input_tokens < LINEAR_BELOW else UNKNOWN)
+    tab.add(Usage(1))
+    assert tab.total() == ModelUsage(Usage(1), 1, 1.0, 2.0)
+    tab.add(Usage(LINEAR_BELOW))
+    tab.add(Usage(1))
+    assert tab.total() == ModelUsage(Usage(LINEAR_BELOW + 2), 3, None, None)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from batchd import settings
-from batchd.core.usage import UNKNOWN, Usage
+from batchd.core.usage import UNKNOWN, Tab, Usage
 from batchd.meters.prices import Prices
 
 
@@ -163,6 +165,7 @@ def test_the_source_is_named(prices):
 
 WARMING_UP = """
 import sys
+from functools import partial
 from batchd.meters.prices import Prices
 
 prices = Prices()
@@ -174,3 +177,15 @@ assert "genai_prices" in sys.modules
 
 def test_the_list_is_loaded_when_it_is_told_to_and_not_before():
     subprocess.run([sys.executable, "-c", WARMING_UP], check=True)
+
+
+def test_a_tab_costs_what_its_answers_cost_one_by_one(prices: Prices):
+    """Answers are priced together as long as that is the same; a higher tier is one answer's own."""
+    chance = random.Random(5)
+    for model in BY_HAND:
+        tab, singly = Tab(partial(prices.charge, model)), 0.0
+        for into in (chance.choice((900, 40_000, 90_000, 300_000)) for _ in range(200)):
+            usage = Usage(into, chance.randrange(2_000), chance.randrange(-5, into + 5))
+            tab.add(usage)
+            singly += cost(prices, model, usage) or 0.0
+        assert tab.total().cost == pytest.approx(singly)

@@ -1,4 +1,4 @@
-"""The stages of `config check`: syntax, values, tasks, folders, key, API. Each is tried, not guessed."""
+"""The stages of `config check`: syntax, values, tasks, folders, notices, key, API. Each is tried."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from shlex import quote
 
 from batchd.cli.asking import recipes_of
 from batchd.cli.findings import Finding, ok, warning, wrong
+from batchd.cli.telling_checks import notices
 from batchd.configuration import Loaded, api_key, base_url, load
 from batchd.configuration.credentials import REMEDY, files_with_key
 from batchd.configuration.sources import find_file, from_file
@@ -24,7 +25,7 @@ from batchd.spool.folders import Folders
 from batchd.spool.placing import sync_folder
 from batchd.store.mounts import must_be_local
 
-_PROVIDER = "the provider's own address"
+_PROVIDER, _ADDRESS = "the provider's own address", "https://api.openai.com/v1"
 
 
 class Checks:
@@ -45,6 +46,8 @@ class Checks:
         if self.loaded is not None:
             yield from tasks(self.loaded)
             yield from folders(self.loaded)
+            root = self.loaded.settings.folders.root.resolve()
+            yield from notices(self.loaded.settings, root=root)
             yield from self.provider(is_offline=is_offline)
 
     def values(self) -> Iterator[Finding]:
@@ -209,9 +212,8 @@ def _api(settings: Settings, *, key: str, address: str | None) -> Iterator[Findi
         fix = "make a new key at the provider, and put it where this one is"
         yield wrong("api", f"{where} does not take the key: {denied}", fix)
     except (RemoteError, ConfigError) as error:
-        fix = (
-            f"is the address right (openai.base_url)? curl -sS {quote(where)}; --offline skips this"
-        )
+        curl = f"curl -sS {quote(where if address else _ADDRESS)}"
+        fix = f"is the address right (openai.base_url)? {curl}; --offline skips this"
         yield wrong("api", f"{where} did not list batches: {error}", fix)
     else:
         yield ok("api", f"{where} lists batches")

@@ -106,7 +106,6 @@ class OpenShard(msgspec.Struct, frozen=True, gc=False):
     counts: Counts
     due_at: float
     opened_at: float | None
-    file_id: str | None
     expires_at: float | None
     cancel_asked_at: float | None
     status_at: float | None

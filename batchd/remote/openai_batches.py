@@ -23,7 +23,7 @@ from batchd.core.model import Batch, BatchOrder, BatchPage, BatchStatus, FilePag
 from batchd.remote import transfers
 from batchd.remote.failures import clean, named_by_who_must_act, not_the_api
 from batchd.remote.resuming import Part
-from batchd.remote.translating import batch_in, decoded, file_page_from, page_from
+from batchd.remote.translating import batch_in, decoded, file_page_from, page_in
 from batchd.settings import OpenAI
 
 log = structlog.get_logger()
@@ -100,7 +100,7 @@ class OpenAIBatches:
             "list batches",
             self._client.batches.with_raw_response.list(limit=LIST_PAGE, after=after or omit),
         )
-        page = page_from(decoded(answer.content))
+        page = page_in(answer.content)
         if page is None:
             raise not_the_api(answer, doing="list batches", wanted="list of batches")
         for batch in page.batches:

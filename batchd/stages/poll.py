@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import structlog
 
 from batchd.core import limits
 from batchd.core.errors import RemoteDenied, RemoteRefused, RemoteUnavailable
 from batchd.core.events import BatchEnded, BatchSeen, CancelAsked, Event, ShardWaits
-from batchd.core.model import Batch, BatchError, BatchStatus, ShardState
+from batchd.core.model import Batch, BatchError, BatchStatus, Counts, ShardState
 from batchd.core.pacing import poll_interval
 from batchd.core.reasons import ReasonCode
 from batchd.core.stuck import is_stuck
@@ -149,9 +150,10 @@ async def _see_listed(
             break
         # One that moved to the next page meanwhile is looked at once.
         for batch in page.batches:
-            if batch.id in open_shards and batch.id not in seen:
-                seen.add(batch.id)
-                sightings.add(open_shards[batch.id], batch)
+            shard = open_shards.get(batch.id)
+            if shard is not None and shard.batch not in seen:
+                seen.add(shard.batch)  # the page's own words go with the page
+                sightings.add(shard, batch)
         if len(seen) == len(open_shards) or not page.has_more or not page.batches:
             break
         after = page.batches[-1].id
@@ -190,7 +192,7 @@ async def _given_up(shard: OpenShard, sightings: _Sightings, services: Services)
     if job.cancelled_at is None:
         return False
     is_ours = sightings.seen or now >= job.cancelled_at + _DAY
-    if not is_ours and not (shard.file_id and await services.remote.file_exists(shard.file_id)):
+    if not is_ours and not await _has_its_file(shard, services):
         return False
     ended = BatchEnded(
         shard=shard.id,
@@ -215,7 +217,7 @@ async def _mind_the_vanished(vanished: Sequence[OpenShard], services: Services) 
     never bought again behind a person's back. Otherwise this key sees nothing of ours.
     """
     lone = vanished[0]
-    if len(vanished) == 1 and lone.file_id and await services.remote.file_exists(lone.file_id):
+    if len(vanished) == 1 and await _has_its_file(lone, services):
         return
     raise RemoteDenied(
         f"the provider knows nothing of {len(vanished)} open batches ({lone.batch}, ...):"
@@ -223,8 +225,25 @@ async def _mind_the_vanished(vanished: Sequence[OpenShard], services: Services) 
     )
 
 
+async def _has_its_file(shard: OpenShard, services: Services) -> bool:
+    file_id = (await services.ledger.shard(shard.id)).file_id
+    return file_id is not None and await services.remote.file_exists(file_id)
+
+
 #: A batch of a day is looked at some 300 times: only what changes its state is told to everybody.
 _LOUDNESS = {"batch.progress": log.debug, "batch.unseen": log.warning}
+
+
+_NO_FACTS: Mapping[str, object] = {}
+
+
+class _Line(NamedTuple):
+    """A line of the log, but for the words: a sweep may have ten thousand that nobody reads."""
+
+    event: str
+    shard: Shard | OpenShard
+    counts: Counts | None
+    facts: Mapping[str, object]
 
 
 class _Sightings:
@@ -234,7 +253,7 @@ class _Sightings:
         self._services = services
         # Jitter belongs to the sweep, not to the batch: batches that drift apart can't share pages.
         self._jitter = random.random()
-        self._lines: list[tuple[str, dict[str, object]]] = []
+        self._lines: list[_Line] = []
         self.events: list[Event] = []
         self.seen = 0
         self.vanished: list[OpenShard] = []
@@ -253,21 +272,24 @@ class _Sightings:
         grace = _FILES_GRACE if batch.status.is_end else 0.0
         begun = shard.cancel_asked_at or shard.opened_at or now
         due_at = now + (grace or self._interval(now - begun))
+        # What is as it was is what we have already: there may be ten thousand to record.
+        is_same = batch.counts == shard.counts
+        counts = shard.counts if is_same else batch.counts
+        expires_at = None if batch.expires_at == shard.expires_at else batch.expires_at
         self.events.append(
             BatchSeen(
                 shard=shard.id,
                 status=batch.status,
-                counts=batch.counts,
+                counts=counts,
                 due_at=due_at,
                 changed=changed,
-                expires_at=batch.expires_at,
+                expires_at=expires_at,
             )
         )
-        counts = {"completed": batch.counts.completed, "total": batch.counts.total}
         if changed:
-            self._tell("batch.seen", shard, status=batch.raw_status, **counts)
-        elif batch.counts != shard.counts:
-            self._tell("batch.progress", shard, **counts)
+            self._tell("batch.seen", shard, counts, status=batch.raw_status)
+        elif not is_same:
+            self._tell("batch.progress", shard, counts)
 
     def wait(self, shard: Shard | OpenShard, reason: ReasonCode, text: str, seconds: float) -> None:
         """Note that a batch could not be looked at."""
@@ -278,13 +300,19 @@ class _Sightings:
 
     def tell(self) -> None:
         """Log what was recorded."""
-        for event, facts in self._lines:
-            _LOUDNESS.get(event, log.info)(event, **facts)
+        for event, shard, counts, facts in self._lines:
+            said = {"completed": counts.completed, "total": counts.total} if counts else {}
+            whose = {"job": shard.job, "shard": shard.id, "batch": shard.batch}
+            _LOUDNESS.get(event, log.info)(event, **whose, **facts, **said)
 
-    def _tell(self, event: str, shard: Shard | OpenShard, **facts: object) -> None:
-        self._lines.append(
-            (event, {"job": shard.job, "shard": shard.id, "batch": shard.batch, **facts})
-        )
+    def _tell(
+        self,
+        event: str,
+        shard: Shard | OpenShard,
+        counts: Counts | None = None,
+        **facts: object,
+    ) -> None:
+        self._lines.append(_Line(event, shard, counts, facts or _NO_FACTS))
 
     def _interval(self, age: float) -> float:
         batches = self._services.settings.batches

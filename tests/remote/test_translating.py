@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from batchd.core.model import Batch, BatchError, BatchStatus, Counts, RemoteFile
-from batchd.remote.translating import batch_from, batch_in, decoded, file_page_from, page_from
+from batchd.remote.translating import (
+    batch_from,
+    batch_in,
+    decoded,
+    file_page_from,
+    page_from,
+    page_in,
+)
 
 # As it came over the wire (reference A.3).
 REAL: dict[str, Any] = {
@@ -239,3 +247,32 @@ def test_what_has_no_list_is_no_page(data):
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"id": ', b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_is_none(content):
     assert decoded(content) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"object": "list", "data": [REAL, REAL | {"id": "b"}], "has_more": True}),
+        json.dumps({"data": [None, {}, {"id": "b"}, "noise", 7], "has_more": True}),
+        json.dumps({"data": [], "has_more": True}),
+        json.dumps({"data": [{}], "has_more": True}),
+        json.dumps({"data": [REAL], "has_more": "true"}),
+        json.dumps([REAL, "noise"]),
+        json.dumps({"data": {"id": "b"}}),
+        json.dumps({"data": None}),
+        '{"data": [{"id": "b", "status": "completed", "x": NaN}], "has_more": true}',
+        '\ufeff{"data": []}',
+        "<html>",
+        "",
+        "null",
+        '{"data": [{"id": "b"}',
+    ],
+)
+def test_a_page_is_the_same_entry_by_entry_and_all_at_once(content):
+    assert page_in(content.encode()) == page_from(decoded(content.encode()))
+
+
+def test_an_entry_that_is_no_text_is_no_page():
+    """All of it or nothing: what is left out could make a batch in doubt look as if not there."""
+    content = b'{"data": [{"id": "b"}, {"id": "\xff"}], "has_more": false}'
+    assert page_in(content) is page_from(decoded(content)) is None

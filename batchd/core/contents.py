@@ -94,6 +94,11 @@ def estimated_tokens(size: int) -> int:
     return -(-size // _BYTES_PER_TOKEN)
 
 
+def may_have_images(line: bytes) -> bool:
+    """Whether an image may lie in the line itself: its size says nothing of its tokens then."""
+    return len(line) >= _NO_IMAGE_BELOW and _INLINE in line
+
+
 def weigh(body: Body, kind: str, line: bytes, *, count: Count | None, default: int) -> Weight:
     """Weigh one request. `kind` is its canonical endpoint; `default` the output tokens to expect
     where it sets no limit."""
@@ -159,7 +164,7 @@ def _vector_bytes(body: Body, inputs: int) -> int:
 
 def _input_tokens(body: Body, line: bytes, count: Count | None) -> tuple[int, bool]:
     size = len(line) + 1
-    if count is None and (size < _NO_IMAGE_BELOW or _INLINE not in line):
+    if count is None and not may_have_images(line):
         return estimated_tokens(size), False
     content = _Content()
     for part in (body.messages, body.input, body.prompt, body.instructions):

@@ -65,9 +65,8 @@ class Renderer:
         return b'{"custom_id":"%d%b%b%b' % (records[0].row, self._head, body, self._tail)
 
     def _alone(self, record: Record, id_: str) -> tuple[bytes, bytes]:
-        names = _names(record, id_)
-        text = self._rendered(self._prompt, names, record)
-        system = self._rendered(self._system, names, record) if self._system else ""
+        text = self._of_one(self._prompt, record, id_)
+        system = self._of_one(self._system, record, id_) if self._system else ""
         if self._task.images is None:
             return _text(system), _text(text)
         return _text(system), _encoded([self._parts.text(text), *self._pictures(record)])
@@ -86,7 +85,7 @@ class Renderer:
     def _texts(self, records: Sequence[Record], ids: Sequence[str]) -> bytes:
         """What is embedded or moderated: a text, or a list of them; to be shown images, parts."""
         texts = [
-            self._rendered(self._prompt, _names(record, id_), record)
+            self._of_one(self._prompt, record, id_)
             for record, id_ in zip(records, ids, strict=True)
         ]
         if self._task.images is not None:
@@ -97,6 +96,10 @@ class Renderer:
             if not text:
                 raise BadRecord(_empty(record.row))
         return _encoded(texts)
+
+    def _of_one(self, text: Text, record: Record, id_: str) -> str:
+        known = text.of_texts(record.fields)
+        return self._rendered(text, _names(record, id_), record) if known is None else known
 
     def _rendered(
         self,

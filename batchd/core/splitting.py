@@ -39,13 +39,15 @@ def options(delimiter: str, quote: str, escape: str) -> dict[str, Any]:
 
 
 class Splitter:
-    """Yields the rows of a table, blank ones as well: fields and lines. Raises `csv.Error`.
+    r"""Yields the rows of a table, blank ones as well: fields and lines. Raises `csv.Error`.
+
+    What ends with \r alone is a line as well, though lines may come cut at \n only.
 
     A row whose quote never closes ends with the last line, as with the csv module.
     """
 
     def __init__(self, lines: Iterable[str], layout: Layout) -> None:
-        self._source = _as_any_system_ends_them(lines)
+        self._source = iter(lines)
         self._back = deque[str]()  #: lines that were looked at in vain
         self._seen = list[str]()  #: lines that the csv module took for its row
         self._delimiter = layout.delimiter
@@ -67,7 +69,13 @@ class Splitter:
                 yield text.split(delimiter) if text else [], [line]
 
     def _next(self) -> str | None:
-        return self._back.popleft() if self._back else next(self._source, None)
+        if self._back:
+            return self._back.popleft()
+        line = next(self._source, None)
+        if line is not None and "\r" in line.removesuffix("\r\n"):
+            self._back.extend(io.StringIO(line, newline=""))
+            return self._back.popleft()
+        return line
 
     def _quoted(self, line: str) -> Row:
         """Cut a row at its quotes: what lies outside of them and inside, in turn."""
@@ -131,13 +139,4 @@ class Splitter:
         """Pass lines to the csv module, which asks for one at a time and for none too many."""
         while (line := self._next()) is not None:
             self._seen.append(line)
-            yield line
-
-
-def _as_any_system_ends_them(lines: Iterable[str]) -> Iterator[str]:
-    r"""Yield what ends with \n, \r\n or \r as a line of its own; some come cut at \n only."""
-    for line in lines:
-        if "\r" in line.removesuffix("\r\n"):
-            yield from io.StringIO(line, newline="")
-        else:
             yield line

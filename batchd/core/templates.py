@@ -157,11 +157,22 @@ class Text:
         self._template = Template.from_code(_ENVIRONMENT, code, _ENVIRONMENT.globals)
         self._root = self._template.root_render_func
         self.constant = None if _has_holes(source) else self._text({})
+        self._form, self._columns = _as_form(source)
 
     def _text(self, names: Mapping[str, Any]) -> str:
         # What Template.render does, but for the traceback that it rewrites in half a millisecond:
         # a column that is missing is missing in a million rows.
         return "".join(self._root(self._template.new_context(dict(names))))
+
+    def of_texts(self, fields: Mapping[str, Any]) -> str | None:
+        """Return the text where it is columns that hold texts, and words between them; else None.
+
+        What `render` says, in a tenth of the time: most tasks are that, and most tables have texts.
+        """
+        if not self._columns:
+            return None
+        values = tuple([fields.get(column) for column in self._columns])
+        return self._form % values if all(type(one) is str for one in values) else None
 
     def render(self, names: Mapping[str, Any], *, row: int, columns: Iterable[str]) -> str:
         """Return the text. Raises `BadRecord`; `columns` are named where one was meant."""
@@ -256,6 +267,20 @@ def _listed(names: tuple[str, ...], meant: str) -> str:
 def _kind(value: object) -> str:
     kinds = {str: "a text", bool: "true or false", list: "a list", type(None): "a null"}
     return kinds.get(type(value), "a number" if isinstance(value, int | float) else "a value")
+
+
+def _as_form(source: str) -> tuple[str, tuple[str, ...]]:
+    """Return a template as `%` has it, and the columns in its holes; none where it does more."""
+    form, columns = "", list[str]()
+    for node in _pieces(source):
+        if isinstance(node, nodes.TemplateData):
+            form += node.data.replace("%", "%%")
+        elif isinstance(node, nodes.Name) and node.name != "record":  # which is all of them
+            form += "%s"
+            columns.append(node.name)
+        else:
+            return "", ()
+    return form, tuple(columns)
 
 
 def _has_holes(source: str) -> bool:

@@ -16,8 +16,8 @@ import msgspec
 from batchd.core.contents import Count
 from batchd.core.problems import Alike, Problem, Problems, Repairs
 from batchd.core.prompts import Renderer
-from batchd.core.reading import RequestReader
 from batchd.core.records import BadTable, Record
+from batchd.core.rendered import RenderedReader
 from batchd.core.repeats import Repeats
 from batchd.core.sharding import Sharder
 from batchd.core.tasks import Task
@@ -81,7 +81,7 @@ class _Reading:
         self._task = task
         self._count = count
         self._longest = longest_line(settings)
-        self._reader = RequestReader(rules_of(settings, count=count, thorough=thorough))
+        self._reader = RenderedReader(rules_of(settings, count=count, thorough=thorough))
         self._sharder = Sharder(limits_of(settings))
         self._ids = Repeats()
         self._records = 0
@@ -110,9 +110,7 @@ class _Reading:
         if len(line) >= self._longest:
             self.problems.add(_too_long(chunk[0].row, len(line), self._longest))
             return
-        # What is wrong or odd about a request is said of its first record.
-        self._reader.row = chunk[0].row - 1
-        request = self._reader.take(line)
+        request = self._reader.take_of(chunk[0].row, line)
         if request is not None:
             self._example = self._example or line
             self._sharder.add(chunk[0].row, request, *(record.row for record in chunk[1:]))

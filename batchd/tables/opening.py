@@ -96,7 +96,10 @@ def letters(
     """
     if layout.bom:
         file.read(len(BOMS[layout.encoding]))
-    return io.TextIOWrapper(file, encoding=layout.encoding, errors=errors, newline=newline)
+    text = io.TextIOWrapper(file, encoding=layout.encoding, errors=errors, newline=newline)
+    # It asks for 8 kB at a time otherwise, and gets these past the buffer below it: each a call of ours.
+    text._CHUNK_SIZE = PIECE  # type: ignore[attr-defined]
+    return text
 
 
 def folder_of(file: BinaryIO) -> Path | None:

@@ -238,3 +238,38 @@ def test_the_names_that_a_template_takes():
 )
 def test_the_columns_that_a_template_takes(source, columns):
     assert columns_used(source) == columns
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ title }}",
+        "100 % of {{ title }}\n\n{{ id }}: {{title}} %s {{ name }}\n",
+        "{# who? #}{{ title }}{% raw %}{{ }}{% endraw %}",
+        "{{- title -}} {{ range }}",
+    ],
+)
+def test_columns_with_words_between_them_are_put_in_as_the_template_does(source):
+    fields = {"title": "a %s\n<b>{{ name }}", "id": "7", "name": "", "range": " to "}
+    quick = Text(source, key="prompt").of_texts(fields)
+    assert quick == render(source, fields)
+    assert quick is not None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ n }}",
+        "{{ title }}{{ none }}",
+        "{{ gone }}",
+        "{{ record }}",
+        "words alone",
+        "{{ title[0] }}",
+        "{{ title | upper }}",
+        "{% if title %}{{ title }}{% endif %}",
+        "{% set n = title %}{{ n }}",
+    ],
+)
+def test_all_else_is_left_to_the_template(source):
+    fields = {"title": "a", "n": 1, "none": None, "record": "b"}
+    assert Text(source, key="prompt").of_texts(fields) is None

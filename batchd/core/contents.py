@@ -111,8 +111,9 @@ def weigh(body: Body, kind: str, line: bytes, *, count: Count | None, default: i
         return Weight(tokens, is_exact)
     limit = 0
     for name in limiting:
-        limit = limit or _whole(getattr(body, name))
-    answers = _whole(body.n) or 1
+        if not limit and (given := getattr(body, name)) is not None:
+            limit = _whole(given)
+    answers = 1 if body.n is None else _whole(body.n) or 1
     if kind == COMPLETIONS:
         answers *= inputs_of(body.prompt) or 1
     expected = (limit or default) * answers

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from batchd.core import limits
+from batchd.core.asked import asks_for_json, custom_id_of
 from batchd.core.contents import Count, weigh
 from batchd.core.names import printable
 from batchd.core.problems import MAX_LISTED, Problem, Problems, Repairs, Warnings
@@ -66,23 +67,12 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     inputs: int = 0  #: texts to embed
     output_tokens: int = 0  #: expected
     output_bytes: int = 0  #: expected, of an embedding's answer
-
-
-class _Identity(msgspec.Struct):
-    custom_id: str
-
-
-_decode_identity = msgspec.json.Decoder(_Identity).decode
+    as_json: bool = False  #: whether it asks for a JSON answer
 
 
 def normalised(raw: bytes, row: int) -> bytes:
     """Return the line as it travels: no byte order mark, no line break; b"" for a blank line."""
     return (raw.removeprefix(BOM) if row == 1 else raw).strip(_BLANKS)
-
-
-def custom_id_of(line: bytes) -> str:
-    """Return the `custom_id` of a line that has passed `RequestReader`."""
-    return _decode_identity(line).custom_id
 
 
 class RequestReader:
@@ -115,10 +105,13 @@ class RequestReader:
         if len(raw) > self._max_line_bytes:
             self._too_long(raw)
             return None
-        line = self._mended(raw)
-        if not line:
-            return None
-        if (bad := self._not_text(raw)) is not None:
+        line = raw.strip(_BLANKS)
+        # Nearly every line ends like that, and has nothing to mend.
+        if self.row == 1 or not raw.endswith(b"}\n"):
+            line = self._mended(raw)
+            if not line:
+                return None
+        if (self.row == 1 or not raw.isascii()) and (bad := self._not_text(raw)) is not None:
             self._note(_utf8_problem(raw, start + bad), raw)
             return None
         try:
@@ -169,7 +162,7 @@ class RequestReader:
         if self.row == 1 and raw.startswith(_UTF16_STARTS):
             self.hopeless = True
             return raw.index(b"\0") if raw[0] < 0x80 else 0
-        return None if raw.isascii() else _not_utf8(raw)
+        return _not_utf8(raw)
 
     def _mended(self, raw: bytes) -> bytes:
         if self.row == 1 and raw.startswith(BOM):
@@ -201,6 +194,7 @@ class RequestReader:
             weight.inputs,
             weight.output_tokens,
             weight.output_bytes,
+            asks_for_json(body),
         )
 
     def _too_long(self, raw: bytes) -> None:
@@ -226,7 +220,7 @@ class RequestReader:
 
 def _identity(line: bytes) -> str | None:
     try:
-        return _decode_identity(line).custom_id if line else None
+        return custom_id_of(line) if line else None
     except (msgspec.MsgspecError, RecursionError):
         return None
 

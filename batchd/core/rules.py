@@ -150,9 +150,12 @@ def _content_problem(body: Body, kind: str) -> Problem | None:
 def _is_given(content: Raw, name: str) -> bool:
     if content is NOTHING:
         return False
-    first = begins(content)
+    view = memoryview(content)  # a long list is not copied to see that there is something in it
+    start = bytes(view[:2])
+    if start in (b"[{", b'["'):
+        return True  # as nearly always
+    first = start[:1]
     if first == b"[":
-        view = memoryview(content)  # a long list is not copied to see that there is something in it
         inside = bytes(view[1:9]).strip(_BLANKS) or bytes(view[1:]).strip(_BLANKS)
         return inside != b"]"
     return name != "messages" and first != b"n"

@@ -24,7 +24,7 @@ from batchd.core.taking import Taker
 from batchd.rounds.keeping import kept_task
 from batchd.rounds.rendering import Rows, request_file, write_round
 from batchd.rounds.table import Table
-from batchd.spool.harvesting import identities_of, ids_of
+from batchd.spool.identities import Identities, identities_of
 from batchd.spool.placing import make_folder, placed
 from batchd.spool.recipes import Recipes
 from batchd.spool.work import Pause, Work, cut, rows_of
@@ -101,13 +101,18 @@ class NativeLines:
 
     def harvest(self, shard: Shard, **terms: Any) -> Harvest:
         """Match by the ids in the file. Another's would make every answer a stranger's."""
-        ids, as_json = identities_of(shard, self._unchanged(), pause=self._pause)
+        ids, as_json = self._identities(shard)
         return Harvest(ids, endpoint=shard.endpoint, as_json=as_json, **terms)
 
     def harvest_again(self, shard: Shard) -> Harvest:
         """Match by the ids in the file."""
-        ids = ids_of(shard, self._unchanged(), pause=self._pause)
+        ids, _ = self._identities(shard)
         return Harvest.again(ids, endpoint=shard.endpoint)
+
+    def _identities(self, shard: Shard) -> Identities:
+        self._work.unchanged_dropped(self._job, pause=self._pause)
+        kept, sha256 = self._work.ids_file(self._job.id), self._job.sha256 or ""
+        return identities_of(shard.rows, kept, sha256, self._unchanged, pause=self._pause)
 
     def _unchanged(self) -> Path:
         return self._work.unchanged_input(self._job, pause=self._pause)

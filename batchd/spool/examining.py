@@ -15,6 +15,7 @@ from batchd.core.reading import RequestReader, Rules
 from batchd.core.records import Layout
 from batchd.core.sharding import Sharder, ShardLimits, ShardPlan
 from batchd.settings import Settings
+from batchd.spool.identities import WORTH_KEEPING, Keeping, keeping
 from batchd.spool.inflating import is_packed
 from batchd.spool.signature import has_writer, signature
 from batchd.spool.work import InputChanged, Pause, digest, raw_lines
@@ -88,12 +89,17 @@ def examine(
     pause: Pause,
     count: Count | None = None,
     thorough: bool = False,
+    ids: Path | None = None,
 ) -> Examined:
-    """Read every line once. Raises `InputChanged` for a file that is still being written."""
+    """Read every line once. Raises `InputChanged` for a file that is still being written.
+
+    `ids`: where whose each line is may be kept, for those who ask later.
+    """
     before = signature(path)
     reader = RequestReader(rules_of(settings, count=count, thorough=thorough))
     sharder = Sharder(limits_of(settings))
-    sha256 = _read(path, reader, sharder, settings, pause=pause)
+    with keeping(ids if before.size >= WORTH_KEEPING else None) as kept:
+        sha256 = _read(path, reader, sharder, settings, kept, pause=pause)
     # A writer that had the file open before the claim goes on writing into it where it lies now.
     if signature(path) != before or has_writer(path):
         raise InputChanged(f"{path.name} is still being written")
@@ -114,7 +120,13 @@ def examine(
 
 
 def _read(
-    path: Path, reader: RequestReader, sharder: Sharder, settings: Settings, *, pause: Pause
+    path: Path,
+    reader: RequestReader,
+    sharder: Sharder,
+    settings: Settings,
+    kept: Keeping | None,
+    *,
+    pause: Pause,
 ) -> str:
     """Read the lines, and return the hash of the file as it was dropped."""
     lines, sha256 = lines_of(path, settings, pause=pause), hashlib.sha256()
@@ -124,6 +136,8 @@ def _read(
             request = reader.take(raw)
             if request is not None:
                 sharder.add(reader.row, request)
+                if kept is not None:
+                    kept.add(reader.row, request)
             if reader.hopeless:
                 break
         reader.finish()
@@ -133,7 +147,10 @@ def _read(
         reader.give_up(bad.problem)
     # Only the bytes of a plain file that was read to its end are those of its lines.
     as_read = not (reader.hopeless or is_packed(path))
-    return sha256.hexdigest() if as_read else digest(path, pause=pause)
+    digested = sha256.hexdigest() if as_read else digest(path, pause=pause)
+    if kept is not None:
+        kept.finish(digested)
+    return digested
 
 
 def lines_of(path: Path, settings: Settings, *, pause: Pause) -> Iterator[bytes]:

@@ -5,34 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from batchd.core.asked import identity_of
 from batchd.core.harvest import Harvest
 from batchd.core.index import Source
 from batchd.core.notes import Notes
-from batchd.core.reading import custom_id_of
-from batchd.core.rows import RowSet, RowSetBuilder
 from batchd.core.subjects import Shard
 from batchd.spool.kept import KINDS
 from batchd.spool.placing import make_folder, place, placed, remove_file
-from batchd.spool.work import Pause, Work, rows_of
+from batchd.spool.work import Pause, Work
 
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
-
-
-def ids_of(shard: Shard, dropped: Path, *, pause: Pause) -> dict[str, int]:
-    """Read the `custom_id`s of a shard's requests, and which row each has."""
-    return {custom_id_of(line): row for row, line in rows_of(dropped, shard.rows, pause=pause)}
-
-
-def identities_of(shard: Shard, dropped: Path, *, pause: Pause) -> tuple[dict[str, int], RowSet]:
-    """As `ids_of`, and which of the rows asked for a JSON answer: each line is decoded once."""
-    ids, asking = dict[str, int](), RowSetBuilder()
-    for row, line in rows_of(dropped, shard.rows, pause=pause):
-        custom_id, as_json = identity_of(line)
-        ids[custom_id] = row
-        if as_json:
-            asking.add(row)
-    return ids, asking.build()
 
 
 def bring_in(work: Work, shard: Shard, harvest: Harvest, notes: Notes, *, pause: Pause) -> None:

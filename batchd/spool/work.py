@@ -4,7 +4,8 @@ var/work/JOB/in/NAME              the dropped file, moved here by the claim
 var/work/JOB/in/TASK/NAME         the same, from a task's folder in the inbox
 var/work/JOB/task.json            its task as it was when the file was planned
 var/work/JOB/rounds/1.jsonl       the requests of a round, rendered from records; made anew at will
-var/work/JOB/rounds/ids.jsonl     the records' ids, where a column has them; made anew at will
+var/work/JOB/rounds/ids.jsonl     the records' ids, where a column has them, or the lines' of a
+                                  large file; made anew at will
 var/work/JOB/done/NAME.done       what said that it was complete, where that is asked for
 var/work/JOB/regaining/SHARD/     what was uploaded, fetched back where the dropped file is gone
 var/work/JOB/plain.jsonl          its lines, where it is compressed; made anew at will
@@ -195,7 +196,10 @@ class Work:
         return self.of(job) / "rounds" / f"{number}.jsonl"
 
     def ids_file(self, job: str) -> Path:
-        """Return where the ids of a job's records lie, one a line, where a column has them."""
+        """Return where the ids of a job's records lie, one a line, where a column has them.
+
+        Of a file of request lines: where those of its lines do (`spool/identities.py`).
+        """
         return self.of(job) / "rounds" / "ids.jsonl"
 
     def regaining(self, job: str, shard: str) -> Path:

@@ -86,7 +86,7 @@ async def _plan(job: Job, services: Services) -> None:
     path = await in_thread(_own_input, job, services)
     settings, recipe = await _as_learned(services), None
     if not job.task:
-        reading = await in_thread(_examined, path, settings, services)
+        reading = await in_thread(_examined, path, job, settings, services)
     elif (task := await in_thread(tasking.task_for, job, services)) is not None:
         reading, recipe = await in_thread(_rendered, path, job, task, settings, services)
     else:
@@ -155,8 +155,9 @@ async def _as_learned(services: Services) -> Settings:
     return msgspec.structs.replace(services.settings, batches=batches)
 
 
-def _examined(path: Path, settings: Settings, services: Services) -> Examined:
-    found = examine(path, settings, pause=pause, count=services.count_tokens)
+def _examined(path: Path, job: Job, settings: Settings, services: Services) -> Examined:
+    ids = services.work.ids_file(job.id)
+    found = examine(path, settings, pause=pause, count=services.count_tokens, ids=ids)
     return replace(found, shards=_priced(found.shards, services))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from batchd.core.asked import asked_for_json, identity_of
+from batchd.core.asked import asked_for_json, custom_id_of, identity_of
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
@@ -60,4 +60,8 @@ def test_what_is_no_request_asks_for_nothing(line: bytes):
 )
 def test_who_it_is_and_what_it_asked_for_are_told_together(body: dict[str, Any]):
     line = json.dumps({"custom_id": "a b", "body": {"model": "m", **body}}).encode()
-    assert identity_of(line) == ("a b", asked_for_json(line))
+    assert (
+        identity_of(line)
+        == (custom_id_of(line), asked_for_json(line))
+        == ("a b", "'json_" in str(body))
+    )

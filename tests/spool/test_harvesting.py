@@ -15,7 +15,7 @@ from batchd.core.notes import notes_for
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Shard
 from batchd.core.usage import UNKNOWN
-from batchd.spool.harvesting import bring_in, identities_of, ids_of
+from batchd.spool.harvesting import bring_in
 from batchd.spool.work import Work
 from tests.core.test_receipt import SHARD
 
@@ -79,13 +79,6 @@ def test_notes_that_are_not_needed_any_more_go(work):
     assert not work.answers("0aaaaa", SHARD.id, "notes").exists()
 
 
-def test_ids_come_with_their_rows(tmp_path):
-    dropped = tmp_path / "a.jsonl"
-    dropped.write_bytes(b"".join(b'{"custom_id": "r-%d"}\n' % n for n in range(1, 5)))
-    shard = replace(SHARD, rows=RowSet.of([2, 4]))
-    assert ids_of(shard, dropped, pause=nothing) == {"r-2": 2, "r-4": 4}
-
-
 class Stopped(Exception):
     """Nobody waits any more."""
 
@@ -101,23 +94,15 @@ def test_long_work_can_be_stopped(work):
         bring_in(work, SHARD, harvest, notes_for(SHARD), pause=stop)
 
 
-def test_the_index_tells_whose_request_asked_for_json(work, tmp_path):
-    wish = {"response_format": {"type": "json_object"}}
-    bodies = {"a": {"model": "m"}, "b": {"model": "m", **wish}, "c": {"model": "m"}}
-    lines = [json.dumps({"custom_id": id_, "body": body}) for id_, body in bodies.items()]
-    dropped = tmp_path / "dropped.jsonl"
-    dropped.write_text("\n".join(lines))
-    ids, as_json = identities_of(SHARD, dropped, pause=nothing)
-    assert ids == ids_of(SHARD, dropped, pause=nothing) == {"a": 1, "b": 2, "c": 3}
-
+def test_the_index_tells_whose_request_asked_for_json(work):
     never = array("H", [0] * 4)
     harvest = Harvest(
-        ids,
+        {"a": 1, "b": 2, "c": 3},
         endpoint="/v1/chat/completions",
         attempts_before=never,
         max_attempts=1,
         price=lambda model, usage: UNKNOWN,
-        as_json=as_json,
+        as_json=RowSet.of([2]),
     )
     work.answers("0aaaaa", SHARD.id, "output").write_bytes(b"\n".join(map(good, "abc")))
     bring_in(work, SHARD, harvest, notes_for(SHARD), pause=nothing)

@@ -13,6 +13,7 @@ import pytest
 
 from batchd.core.errors import BrokenInvariant
 from batchd.core.model import JobState
+from batchd.spool.identities import WORTH_KEEPING
 from batchd.stages import collect, deliver, poll, submit
 from tests.fakes.clock import FakeClock
 from tests.fakes.remote import FakeRemote, answer_for
@@ -91,6 +92,27 @@ async def test_an_answer_to_a_schema_is_an_object_and_an_embedding_is_its_vector
             "answer to p",
             [0.25, -0.5, 0.0],
         ]
+
+
+@pytest.mark.parametrize("somebody_removes_it", [False, True])
+async def test_of_a_large_file_it_is_kept_whose_each_line_is(tmp_path, somebody_removes_it):
+    clock = FakeClock()
+    remote = FakeRemote(clock)
+    remote.verdicts = {"r-2": [500, 200], "r-3": [400]}
+    lines, batches = requests(7), {"max_requests": 3}
+    lines[0] = request("r-1", text="x" * WORTH_KEEPING)
+    async with open_services(tmp_path, remote=remote, clock=clock, batches=batches) as services:
+        await planned(services, tmp_path, "a", lines=lines)
+        (job,) = await services.ledger.jobs_in(JobState.ACTIVE)
+        ids = services.work.ids_file(job.id)
+        assert b"r-7" in ids.read_bytes()
+        if somebody_removes_it:
+            ids.unlink()
+        await live(services, deliveries=1)
+        results = read_lines(delivered(tmp_path)["a"] / "results.jsonl")
+        assert [line["custom_id"] for line in results] == [f"r-{n}" for n in range(1, 8)]
+        assert [line["ok"] for line in results] == [True, True, False, True, True, True, True]
+        assert remote.executions["r-2"] == 2
 
 
 async def test_the_receipt_names_every_file_with_its_size_and_hash(tmp_path):

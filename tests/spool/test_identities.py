@@ -1,0 +1,122 @@
+"""Whose each line of a file is: as it was kept, or as the file says, and both say the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from batchd.core.rows import RowSet
+from batchd.settings import Settings
+from batchd.spool.examining import examine
+from batchd.spool.identities import WORTH_KEEPING, Identities, identities_of
+
+JSON = {"response_format": {"type": "json_object"}}
+
+
+def nothing() -> None:
+    """Nobody wants us to stop."""
+
+
+def line(custom_id: str, text: str = "", **body: object) -> bytes:
+    body = {"model": "m", "messages": [{"role": "user", "content": text}], **body}
+    return json.dumps(
+        {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+    ).encode()
+
+
+LONG = "x" * WORTH_KEEPING
+LINES = [
+    line("a", LONG),
+    b"",
+    line("naïve \n \u2028", **JSON),
+    line('"q"'),
+    b"  ",
+    line("b", **JSON),
+]
+
+
+@pytest.fixture
+def dropped(tmp_path: Path) -> Path:
+    path = tmp_path / "dropped.jsonl"
+    path.write_bytes(b"\n".join(LINES) + b"\n")
+    return path
+
+
+@pytest.fixture
+def kept(dropped: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "made" / "ids.jsonl"
+    examine(dropped, Settings(), pause=nothing, ids=path)
+    return path
+
+
+def never() -> Path:
+    raise AssertionError("the file itself is read")
+
+
+def asked(rows: RowSet, kept: Path, dropped: Path) -> Identities:
+    sha256 = hashlib.sha256(dropped.read_bytes()).hexdigest()
+    return identities_of(rows, kept, sha256, never, pause=nothing)
+
+
+@pytest.mark.parametrize("rows", [[1, 3, 4, 6], [1], [6], [3, 6], [1, 4]])
+def test_what_is_kept_says_what_the_file_says(kept, dropped, tmp_path, rows: list[int]):
+    chosen = RowSet.of(rows)
+    ids, as_json = asked(chosen, kept, dropped)
+    by_row = {1: "a", 3: "naïve \n \u2028", 4: '"q"', 6: "b"}
+    assert ids == {by_row[row]: row for row in rows}
+    assert as_json == RowSet.of(row for row in rows if row in (3, 6))
+    gone = tmp_path / "gone"
+    assert identities_of(chosen, gone, "", lambda: dropped, pause=nothing) == (ids, as_json)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "emptied", "another's"])
+def test_what_is_not_of_this_file_is_not_believed(kept, dropped, spoil: str):
+    whole = kept.read_bytes()
+    spoilt = {
+        "cut": whole[:-70],
+        "emptied": b"",
+        "another's": whole[:-64] + hashlib.sha256(b"another").hexdigest().encode(),
+    }
+    kept.write_bytes(spoilt[spoil])
+    with pytest.raises(AssertionError, match="the file itself"):
+        asked(RowSet.of([1]), kept, dropped)
+    sha256 = hashlib.sha256(dropped.read_bytes()).hexdigest()
+    ids, _ = identities_of(RowSet.of([4]), kept, sha256, lambda: dropped, pause=nothing)
+    assert ids == {'"q"': 4}
+
+
+def test_of_a_small_file_nothing_is_kept(tmp_path):
+    small, path = tmp_path / "small.jsonl", tmp_path / "ids.jsonl"
+    small.write_bytes(line("a") + b"\n")
+    examine(small, Settings(), pause=nothing, ids=path)
+    assert not path.exists()
+
+
+def test_of_a_file_that_is_given_up_what_was_read_is_no_other_files(tmp_path):
+    """It has a hash all the same, and may be mended and dropped again: as another file."""
+    path, ids = tmp_path / "dropped.jsonl", tmp_path / "ids.jsonl"
+    path.write_bytes(line("a", LONG) + b"\nnot a request\n")
+    found = examine(path, Settings(), pause=nothing, ids=ids)
+    assert found.problems.total
+    assert ids.read_bytes().endswith(found.sha256.encode())
+
+
+class Stopped(Exception):
+    """Nobody waits any more."""
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_long_work_can_be_stopped(tmp_path, is_kept: bool):
+    dropped, ids = tmp_path / "dropped.jsonl", tmp_path / "ids.jsonl"
+    dropped.write_bytes(b"".join(line(str(n), "x" * 200) + b"\n" for n in range(5_000)))
+    examine(dropped, Settings(), pause=nothing, ids=ids if is_kept else None)
+
+    def stop() -> None:
+        raise Stopped
+
+    sha256 = hashlib.sha256(dropped.read_bytes()).hexdigest()
+    with pytest.raises(Stopped):
+        identities_of(RowSet(((1, 5_000),)), ids, sha256, lambda: dropped, pause=stop)

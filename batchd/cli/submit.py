@@ -124,7 +124,10 @@ def _drop_all(
 def _drop(file: Path, folders: Folders, place: Place) -> Path:
     if not stat.S_ISREG(file.stat().st_mode):
         raise Unfit("only files are taken; name the files in it" if file.is_dir() else "no file")
-    if left_alone := place.names.why_not(file.name):
+    left_alone = place.names.why_not(file.name)
+    if left_alone and left_alone.code is ReasonCode.LIBRARY_MISSING:
+        complain(left_alone.sentence)  # it waits there; the daemon may have it, besides
+    elif left_alone:
         here = "; here: --task TASK" if left_alone.code is ReasonCode.TABLE_WITHOUT_TASK else ""
         raise Unfit(left_alone.sentence + here)
     target = drop(file, folders, task=place.task)

@@ -20,6 +20,7 @@ from batchd.control.messages import Held, Standing
 from batchd.core.admission import LEARNED_FOR
 from batchd.core.budget import Hold, Limits, Spending, Waiting, behind, why_held
 from batchd.core.contents import Count
+from batchd.core.errors import LibraryMissing
 from batchd.core.rendering import problems_as_dict
 from batchd.core.sharding import ShardPlan
 from batchd.core.tasks import Task
@@ -169,6 +170,8 @@ def check(
         return Checked(path, Fate.NOT_FOUND, trouble="there is no such file")
     except InputChanged:
         return Checked(path, Fate.UNREADABLE, trouble="a program is still writing it; try later")
+    except LibraryMissing as missing:
+        return Checked(path, Fate.UNREADABLE, trouble=f"it would wait: {missing}")
     except OSError as error:
         return Checked(path, Fate.UNREADABLE, trouble=error.strerror or str(error))
     note = _note(path, settings, task, tasks)

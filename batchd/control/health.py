@@ -67,6 +67,7 @@ WATCHED: Mapping[ReasonCode, Watch] = {
     _C.STUCK: Watch(Severity.MEDIUM, 0, "batchd cancel {name}"),
     _C.TASK_BROKEN: Watch(Severity.MEDIUM, 0, "batchd config check --offline"),
     _C.WAITING_FOR_TASK: Watch(Severity.MEDIUM, 0, "batchd config check --offline"),
+    _C.LIBRARY_MISSING: Watch(Severity.MEDIUM, 0, 'pip install "batchd[tables]"'),
     _C.NO_PERMISSION: Watch(Severity.MEDIUM, 60, "chmod g+r {inbox}/{name}"),
     _C.TASK_MISSING: Watch(Severity.LOW, 60, "batchd why {inbox}/{name}"),
     _C.FILE_UNSEEN: Watch(Severity.LOW, 600, "batchd show {name}"),

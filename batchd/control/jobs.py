@@ -19,12 +19,14 @@ from batchd.core.admission import (
     in_turn,
 )
 from batchd.core.model import JobState, Pause, ShardState
+from batchd.core.names import shown
 from batchd.core.reasons import Reason, ReasonCode, because
 from batchd.core.stuck import is_stuck
 from batchd.core.subjects import Job, Shard
 from batchd.core.tasks import Task
 from batchd.settings import Batches
 from batchd.spool.bulletin import reason_in
+from batchd.spool.lacking import kind_read, lack_in_words, library_missing
 
 if TYPE_CHECKING:  # for its templates it needs a library that few who ask have a use for
     from batchd.spool.recipes import Recipes
@@ -155,8 +157,12 @@ def task_trouble(job: Job, recipes: Recipes) -> Reason | None:
         return None
     task = recipes.get(job.task)
     if isinstance(task, Task):
-        return None
-    text = str(task) if task else "there is no task file of that name any more"
+        kind = kind_read(shown(job.name), task)
+        if (library := library_missing(kind)) is None:
+            return None
+        text = lack_in_words(kind, library)
+    else:
+        text = str(task) if task else "there is no task file of that name any more"
     return because(ReasonCode.WAITING_FOR_TASK, job=job.id, task=job.task, text=text)
 
 

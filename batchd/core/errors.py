@@ -11,6 +11,10 @@ class ConfigError(BatchdError):
     """The operator must act: exit 78, and systemd does not start it again."""
 
 
+class LibraryMissing(BatchdError):
+    """The operator must install it: what needs it waits, and is none the worse for that."""
+
+
 class AlreadyRunning(BatchdError):
     """Somebody else has this root; exit 75, and trying again later may help."""
 

@@ -45,6 +45,9 @@ class ReasonCode(StrEnum):
     CANNOT_MOVE = "cannot-move"  #: the inbox itself forbids it
     TASK_MISSING = "task-missing"  #: its folder is to be a task's, and nobody wrote that one
     TASK_BROKEN = "task-broken"  #: the operator must mend the task, and the file is as good as ever
+    LIBRARY_MISSING = (
+        "library-missing"  #: the operator must install it; the file is as good as ever
+    )
     QUEUE_FULL = "queue-full"  #: back-pressure: enough is on its way
     PAUSED = "paused"  #: somebody lets intake or submission rest
     DISK_LOW = "disk-low"  #: intake rests, everything else goes on
@@ -161,6 +164,8 @@ TOLD: Mapping[ReasonCode, Told] = {
         " ({tasks}); write that task, or move it into another's folder or into inbox/ itself"),
     _C.TASK_BROKEN: Told(_WAITING, "the task {task} must be mended ({problem}); then it is taken by"
         " itself"),
+    _C.LIBRARY_MISSING: Told(_WAITING, "{kind} files need {library}, which is not installed here; pip"
+        " install \"batchd[tables]\" where batchd is, and it is taken by itself"),
     _C.QUEUE_FULL: Told(_WAITING, "as many jobs are on their way as are allowed; the oldest file is"
         " taken when one is delivered", "inbox.max_claimed"),
     _C.PAUSED: Told(_WAITING, "{by} paused the intake; batchd resume takes it"),

@@ -8,12 +8,14 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from batchd.core.reasons import Reason, ReasonCode, because
+from batchd.core.records import Kind, kind_of
 from batchd.core.tasks import Task
 from batchd.settings import Inbox
+from batchd.spool.lacking import library_missing
 
 #: What is taken where nobody says otherwise (`inbox.include`).
 INCLUDED = ("*.jsonl", "*.ndjson", "*.jsonl.gz", "*.ndjson.gz")
@@ -69,6 +71,9 @@ class Names:
     )
     task: str = ""  #: whose folder it is
     tasks: tuple[str, ...] = ()  #: which there are: where a table belongs
+    kind: Kind | None = None  #: as what a task reads them all; None: each as its name says
+    #: What is missing for each kind that was asked about: once for each look at a folder.
+    _missing: dict[Kind | None, str | None] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of_inbox(cls, inbox: Inbox, tasks: Sequence[str] = ()) -> Names:
@@ -78,8 +83,10 @@ class Names:
     @classmethod
     def of_task(cls, inbox: Inbox, task: Task) -> Names:
         """What lies in a task's folder. Where the task says what it reads, names say nothing."""
-        included = TABLES if task.input.format == "auto" else ("*",)
-        return cls(included, inbox.ignore, inbox.announced_by, task.name)
+        if task.input.format == "auto":
+            return cls(TABLES, inbox.ignore, inbox.announced_by, task.name)
+        kind = task.input.format
+        return cls(("*",), inbox.ignore, inbox.announced_by, task.name, kind=kind)
 
     @property
     def may_be_wanted(self) -> Callable[[str], object]:
@@ -88,9 +95,22 @@ class Names:
 
     def want(self, name: str) -> bool:
         """Whether a name is one to take."""
+        return self._fits(name) and self._lacks(name) is None
+
+    def _fits(self, name: str) -> bool:
         if not is_wanted(name, self.ignored, self.included):
             return False
         return not self.task or not (name in READMES or self._ends_as_done(name))
+
+    def _lacks(self, name: str) -> tuple[Kind, str] | None:
+        """Return as what it would be read, and the library for it that is not here."""
+        kind = (self.kind or kind_of(name)) if self.task else None
+        if kind is None:
+            return None
+        if kind not in self._missing:
+            self._missing[kind] = library_missing(kind)
+        library = self._missing[kind]
+        return None if library is None else (kind, library)
 
     def _ends_as_done(self, name: str) -> bool:
         return bool(self.announced_by) and name.endswith(self.announced_by or "")
@@ -100,7 +120,7 @@ class Names:
         if not self.announced_by or not name.endswith(self.announced_by):
             return None
         spoken_of = name.removesuffix(self.announced_by)
-        return spoken_of if self.want(spoken_of) else None
+        return spoken_of if self._fits(spoken_of) else None
 
     def why_not(self, name: str) -> Reason | None:
         """Why a name is not one to take; None for one that is."""
@@ -115,6 +135,9 @@ class Names:
             for pattern in patterns:
                 if fnmatch.fnmatchcase(name, pattern):
                     return because(code, pattern=pattern)
+        if self._fits(name) and (lack := self._lacks(name)):
+            kind, library = lack
+            return because(ReasonCode.LIBRARY_MISSING, kind=kind.capitalize(), library=library)
         return self._of_another_kind(name)
 
     def _of_another_kind(self, name: str) -> Reason:

@@ -21,6 +21,7 @@ from batchd.core.tasks import Task
 from batchd.rounds.keeping import kept_task
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread
+from batchd.spool.lacking import kind_read, lack_in_words, library_missing
 from batchd.spool.recipes import Broken
 
 log = structlog.get_logger()
@@ -45,9 +46,8 @@ async def usable(services: Services, *, most: int) -> list[Job]:
 
 async def _waiting(jobs: Sequence[Job], services: Services) -> dict[str, str]:
     """Return which of these jobs wait, and what is wrong with their tasks."""
-    asked = {job.task for job in jobs if job.task and job.recipe is None}
-    trouble = await in_thread(_trouble, asked, services) if asked else {}
-    return {job.id: trouble[job.task] for job in jobs if _waits(job, trouble)}
+    asked = [job for job in jobs if job.task and job.recipe is None]
+    return await in_thread(_trouble, asked, services) if asked else {}
 
 
 async def _say(jobs: Sequence[Job], waiting: Mapping[str, str], services: Services) -> None:
@@ -63,18 +63,19 @@ async def _say(jobs: Sequence[Job], waiting: Mapping[str, str], services: Servic
             log.warning("job.waits", job=job.id, file=shown(job.name), reason=reason, text=text)
 
 
-def _waits(job: Job, trouble: Mapping[str, str]) -> bool:
-    return job.recipe is None and job.task in trouble
+def _trouble(jobs: Sequence[Job], services: Services) -> dict[str, str]:
+    """Return why those of these jobs wait that can't be read now."""
+    tasks = {task: services.recipes.get(task) for task in sorted({job.task for job in jobs})}
+    found = {job.id: _trouble_with(job, tasks[job.task]) for job in jobs}
+    return {job: text for job, text in found.items() if text is not None}
 
 
-def _trouble(tasks: set[str], services: Services) -> dict[str, str]:
-    """Return what is wrong with those of these tasks that can't be used."""
-    found = {task: services.recipes.get(task) for task in sorted(tasks)}
-    return {name: _words(name, one) for name, one in found.items() if not isinstance(one, Task)}
-
-
-def _words(name: str, found: Broken | None) -> str:
-    return f"there is no task {name} any more" if found is None else str(found)
+def _trouble_with(job: Job, task: Task | Broken | None) -> str | None:
+    if not isinstance(task, Task):
+        return f"there is no task {job.task} any more" if task is None else str(task)
+    kind = kind_read(shown(job.name), task)
+    library = library_missing(kind)
+    return None if library is None else lack_in_words(kind, library)
 
 
 def task_for(job: Job, services: Services) -> Task | None:

@@ -10,7 +10,7 @@ import re
 from typing import BinaryIO
 from xml.parsers import expat
 
-from batchd.core.delimited import MAX_FIELD
+from batchd.core.splitting import MAX_FIELD
 from batchd.tables.opening import Pause
 
 _PIECE = 1 << 16  #: bytes; less is more calls, more is rows that wait in memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,22 @@ def test_a_broken_task_has_its_file_dropped_and_its_mistake_said(shell, root, ta
     assert said.code == Exit.OK
     assert "sentiment.toml, line 2" in said.err
     assert (root / "inbox" / "sentiment" / "a.csv").is_file()
+
+
+def test_a_table_whose_library_is_missing_is_dropped_and_waits(shell, root, task, monkeypatch):
+    """The daemon may have it, and its operator can: neither is for the sender to mend."""
+    Folders(root).prepare()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
+    Path("a.parquet").write_bytes(b"PAR1PAR1")
+    said = shell(*with_tasks(root, "submit", "a.parquet", "--task", task))
+    assert said.code == Exit.OK
+    assert (root / "inbox" / task / "a.parquet").exists()
+    assert (
+        'Parquet files need pyarrow, which is not installed here; pip install "batchd' in said.err
+    )
+    said = shell(*with_tasks(root, "check", str(root / "inbox" / task / "a.parquet")))
+    assert said.code == Exit.FAILED
+    assert "it would wait: Parquet files need pyarrow" in said.out
 
 
 def test_a_link_in_place_of_the_folder_is_not_followed(shell, root, task, tmp_path):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 import pytest
 
 from batchd.core.model import JobState
 from batchd.core.reasons import ReasonCode, Standing
 from batchd.runtime.threads import in_thread
-from batchd.stages import claim
+from batchd.stages import claim, plan
 from tests.control.asking import ask, look_at
 from tests.faults.inboxes import look
 from tests.faults.inboxes import why as told
 from tests.houses import drop, open_services, request, write_task
 from tests.nobody import NOBODY, as_nobody
+from tests.stages.steps import step
+from tests.workbooks import package
 
 CSV = b"text\nfine\n"
+SAYS = 'model = "m"\nprompt = "{{{{ text }}}}"\n[input]\n{}\n'
 BROKEN = 'model = "m"\nprmpt = "{{ text }}"\n'
 
 
@@ -116,6 +120,48 @@ async def test_files_of_a_broken_task_wait_and_go_on_when_it_is_mended(tmp_path)
         write_task(tmp_path, "sentiment")
         assert await looks(services, 1.0) == 1
         assert await claimed(services) == [("sentiment", b"a.csv")]
+
+
+@pytest.mark.parametrize("text", [None, 'format = "excel"'], ids=["by its name", "by its task"])
+async def test_files_that_want_a_library_wait_and_go_on_once_it_is_there(
+    tmp_path, monkeypatch, text
+):
+    write_task(tmp_path, "sentiment", SAYS.format(text or ""))
+    name = "sentiment/a.data" if text else "sentiment/a.xlsx"
+    async with open_services(tmp_path) as services:
+        monkeypatch.setitem(sys.modules, "openpyxl", None)  # as where it is not installed
+        package(put(tmp_path, name), "")
+        assert await looks(services, 60.0, 60.0) == 0
+        reason = why(services, f"inbox/{name}")
+        assert reason.code is ReasonCode.LIBRARY_MISSING
+        assert "Excel files need openpyxl" in reason.sentence
+        assert 'pip install "batchd[tables]"' in reason.sentence
+        (ill,) = look_at(tmp_path, now=services.clock.now()).health[-1:]
+        assert (ill.code, ill.fix) == ("library-missing", 'pip install "batchd[tables]"')
+
+        monkeypatch.undo()
+        assert await looks(services, 1.0) == 1
+
+
+async def test_a_claimed_file_whose_library_goes_waits_until_it_is_there_again(
+    tmp_path, monkeypatch
+):
+    """A new environment that was made without the extra."""
+    write_task(tmp_path, "sentiment")
+    async with open_services(tmp_path) as services:
+        package(put(tmp_path, "sentiment/a.xlsx"), "")
+        assert await looks(services, 1.0) == 1
+        (job,) = await services.ledger.jobs_in(JobState.CLAIMED)
+        monkeypatch.setitem(sys.modules, "openpyxl", None)
+        assert await step(services, plan) == 0
+        assert list(services.waiting_for_task) == [job.id]
+        reason = ask(tmp_path, job.id, now=services.clock.now()).reason
+        assert reason.code is ReasonCode.WAITING_FOR_TASK
+        assert "Excel files need openpyxl" in reason.sentence
+
+        monkeypatch.undo()
+        assert await step(services, plan) == 1
+        assert (await services.ledger.job(job.id)).reason == "empty_file"
 
 
 async def test_a_claimed_file_whose_task_breaks_needs_somebody_until_it_is_mended(tmp_path):

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from batchd.core.delimited import MAX_FIELD
+from batchd.core.splitting import MAX_FIELD
 from batchd.tables.parts import BadPart, Part, unescaped
 
 

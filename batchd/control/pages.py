@@ -1,6 +1,7 @@
-"""STATUS.txt and status.json in each open job's folder: where a file is, for people who look there.
+"""STATUS.txt and status.json in each job's folder: where a file is, for people who look there.
 
-Written by the daemon beside its work, and never read by it. They appear whole, but without fsync:
+The last word is that it is delivered: the folder stays for a while, and who looks into it then must
+not read that it is at the provider. Written by the daemon beside its work, and never read by it. They appear whole, but without fsync:
 after a power cut the ledger is the truth, and they are written anew.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import msgspec
 from batchd.control.jobs import Room, reason_of_job
 from batchd.control.ledger import Part
 from batchd.control.portions import portions, room_now
-from batchd.core.model import ShardState
+from batchd.core.model import JobState, ShardState
 from batchd.core.names import printable, shown
 from batchd.core.reasons import Reason
 from batchd.core.receipt import rfc3339
@@ -34,6 +35,7 @@ SECONDS_BETWEEN = 2.0  #: two looks at what has changed; people read slower than
 REST = 20  #: a thousand open jobs have two thousand files: 5 % of the time is enough for them
 AT_LEAST_EVERY = 600.0  #: a page that says how old a batch is must not be hours old itself (R34)
 _SCHEMA = 1
+_LAST_WORD = b'"state": "delivered"'  #: in status.json
 
 
 async def keep_pages(services: Services) -> None:
@@ -60,8 +62,13 @@ async def _write(pages: Pages, services: Services) -> None:
     # one's locks: POSIX drops all of a process's locks on a file when it closes any descriptor of
     # it, and then another program's last close deletes the -wal under us.
     room = await room_now(services)
+    open_: set[str] = set()
     async for jobs, parts in portions(services):
+        open_.update(job.id for job in jobs)
         await in_thread(pages.write, jobs, parts, room=room, now=services.clock.now())
+    for job_id in await in_thread(pages.unended, open_):
+        job = await services.ledger.find_job(job_id)
+        await in_thread(pages.end, job_id, job, room=room, now=services.clock.now())
 
 
 class Pages:
@@ -69,6 +76,7 @@ class Pages:
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
+        self._unended: set[str] | None = None  #: jobs whose page says that they are on their way
 
     def write(self, jobs: Sequence[Job], live: Sequence[Part], *, room: Room, now: float) -> None:
         """Write a page for each of these jobs, whose live parts these are."""
@@ -78,6 +86,28 @@ class Pages:
         for job in jobs:
             reason = reason_of_job(job, parts[job.id], room=room, now=now)
             self._write(job, reason, parts[job.id], now)
+
+    def unended(self, open_: set[str]) -> list[str]:
+        """Return the jobs that are on their way by their page, and not by the ledger."""
+        if self._unended is None:  # an earlier daemon's last words
+            self._unended = set(self._found_unended())
+        left = self._unended - open_
+        self._unended |= open_
+        return sorted(left)
+
+    def _found_unended(self) -> Iterator[str]:
+        for page in self._folders.work.glob("*/status.json"):
+            with contextlib.suppress(OSError):
+                if _LAST_WORD not in page.read_bytes():
+                    yield page.parent.name
+
+    def end(self, job_id: str, job: Job | None, *, room: Room, now: float) -> None:
+        """Write the last page of a job that is delivered; one that the ledger has lost has none."""
+        assert self._unended is not None
+        if job is not None and job.state is JobState.DELIVERED:
+            self._write(job, reason_of_job(job, (), room=room, now=now), (), now)
+        if job is None or job.state is JobState.DELIVERED:
+            self._unended.discard(job_id)
 
     def _write(self, job: Job, reason: Reason, parts: Sequence[Part], now: float) -> None:
         folder = self._folders.work / job.id
@@ -102,7 +132,7 @@ def page_of(job: Job, reason: Reason, parts: Sequence[Part], now: float) -> dict
         "requests": job.requests or None,
         "round": job.round or None,
         "completed": sum(_completed(part.shard) for part in parts),
-        "cancel": f"batchd cancel {job.id}",
+        "cancel": None if job.state is JobState.DELIVERED else f"batchd cancel {job.id}",
         "shards": [_shard(part) for part in parts],
     }
 
@@ -134,12 +164,21 @@ def as_text(page: Mapping[str, Any]) -> str:
         f"reason    {page['reason']}: {page['text']}",
         *(_shard_in_words(shard) for shard in page["shards"]),
         "",
-        f"As of {page['written']}. When it is done, a folder whose name ends in --{page['job']}",
-        f"appears in outbox/. More: batchd why {page['job']}",
-        f"To deliver what there is, and no more: {page['cancel']}, or an empty file",
-        f"inbox/{page['job']}.cancel",
+        *(_what_comes(page) if page["cancel"] else _what_came(page)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _what_comes(page: Mapping[str, Any]) -> Iterator[str]:
+    yield f"As of {page['written']}. When it is done, a folder whose name ends in --{page['job']}"
+    yield f"appears in outbox/. More: batchd why {page['job']}"
+    yield f"To deliver what there is, and no more: {page['cancel']}, or an empty file"
+    yield f"inbox/{page['job']}.cancel"
+
+
+def _what_came(page: Mapping[str, Any]) -> Iterator[str]:
+    yield f"As of {page['written']}. It is yours by now, and may have been moved. More: batchd show"
+    yield f"{page['job']}. What lies here goes by itself after a while (jobs.keep_days)."
 
 
 def _shard_in_words(shard: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import anyio
 
@@ -93,6 +94,66 @@ async def test_a_page_is_written_anew_though_nothing_changes_within_ten_minutes(
             await until(lambda: age() >= young + AT_LEAST_EVERY - 60)
             assert services.ledger.changes == changes
             tasks.cancel_scope.cancel()
+
+
+async def kept(services: Services, page: Path, word: str) -> str:
+    """What a page says once those who keep the pages have come to this word."""
+
+    def said() -> str:
+        return page.read_text() if page.exists() else ""
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep_pages, services)
+        while word not in said():
+            services.clock.advance(1.0)
+            await turn(services)
+        tasks.cancel_scope.cancel()
+    return said()
+
+
+async def test_the_last_word_of_a_page_is_that_its_job_is_delivered(tmp_path):
+    """Its folder stays for a day, and said for as long that it was at the provider."""
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "a.jsonl", requests(1))
+        while not services.remote.opened:
+            await turn(services)
+            services.clock.advance(1.0)
+        job = services.remote.opened[0][0][:6]
+        page = tmp_path / "var/work" / job / "STATUS.txt"
+        await kept(services, page, "at-the-provider")
+
+        text = await kept(services, page, "delivered since")
+
+        assert f"reason    delivered: outbox/a--{job} is there (completed)" in text
+        assert "cancel" not in text
+        assert "batch " not in text
+        told = json.loads(page.with_name("status.json").read_bytes())
+        assert (told["state"], told["cancel"], told["shards"]) == ("delivered", None, [])
+
+
+async def test_what_an_earlier_daemon_left_unsaid_is_said_by_the_next(tmp_path):
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "a.jsonl", requests(1))
+        while not services.remote.opened:
+            await turn(services)
+            services.clock.advance(1.0)
+        await write(Pages(services.folders), services)
+        await live(services, deliveries=1)
+        page = next((tmp_path / "var/work").glob("*/STATUS.txt"))
+        assert "delivered" not in page.read_text()
+
+        assert "delivered since" in await kept(services, page, "delivered since")
+
+
+async def test_a_last_word_is_written_once(tmp_path):
+    async with open_services(tmp_path) as services:
+        drop(tmp_path, "a.jsonl", requests(1))
+        await live(services, deliveries=1)
+        (folder,) = (tmp_path / "var/work").iterdir()
+        (folder / "status.json").write_text('{"state": "active"}')
+        await kept(services, folder / "STATUS.txt", "delivered since")
+
+        assert Pages(services.folders).unended(set()) == []
 
 
 def test_pages_that_take_long_are_written_less_often_but_never_too_seldom():

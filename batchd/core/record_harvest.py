@@ -49,7 +49,8 @@ class RecordHarvest(Harvest):
             self._oddities["unknown_ids"] += 1
             return
         taken = self._taker.take(answer, [(row, self._id_of(row)) for row in rows])
-        self._oddities.update(taken.oddities)
+        if taken.oddities:
+            self._oddities.update(taken.oddities)
         if rows[0] not in self._spots:
             for row, one in taken.answers:
                 self._settle(row, one, spot, executed=executed)

@@ -38,7 +38,7 @@ class Taken:
     """What one answer is to each record of its request."""
 
     answers: list[tuple[int, Answer]]  #: row and answer, one for each record, in order
-    oddities: Counter[str] = field(default_factory=Counter)  #: worth a word, and no failure
+    oddities: Mapping[str, int] = field(default_factory=dict)  #: worth a word, and no failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,11 @@ class Taker:
             return self._from_list(answer, asked)
         if self._is_grouped:
             return self._from_group(answer, asked)
-        oddities: Counter[str] = Counter()
-        return _alike(self._checked(answer, oddities), asked, oddities)
+        if self._check is None:
+            return _alike(answer, asked)
+        oddities = Counter[str]()
+        checked = self._checked(answer, oddities)
+        return _alike(checked, asked, +oddities)
 
     def take_one(self, group: Group, id_: str) -> Answer:
         """Return a record's own of an answer for several: the first of its entries that fits."""
@@ -108,8 +111,6 @@ class Taker:
         return replace(good, custom_id=id_)
 
     def _checked(self, answer: Answer, oddities: Counter[str]) -> Answer:
-        if self._check is None:
-            return answer
         try:
             raw = _json_of(answer, oddities)
             return replace(answer, output=self._fitting(raw))
@@ -291,11 +292,11 @@ def _elements(output: Any) -> list[Any]:
         return []
 
 
-def _alike(answer: Answer, asked: Asked, oddities: Counter[str] | None = None) -> Taken:
+def _alike(answer: Answer, asked: Asked, oddities: Mapping[str, int] | None = None) -> Taken:
     """The same for each of the records, under its own id."""
     one = _shared(answer, asked)
     answers = [(row, replace(one, custom_id=id_)) for row, id_ in asked]
-    return Taken(answers, +(oddities or Counter()))
+    return Taken(answers, oddities or {})
 
 
 def _shared(answer: Answer, asked: Asked) -> Answer:

@@ -157,7 +157,7 @@ def test_whoever_waits_can_stop_the_reading(dropped):
 
     def stop() -> None:
         looks.append(1)
-        if len(looks) == 12:
+        if len(looks) == 5:
             raise TimeoutError
 
     layout = find_layout(path, TaskInput(), name=path.name, pause=go_on)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anyio
 
 from batchd.core.errors import RemoteDenied
@@ -17,6 +19,7 @@ from batchd.notices.problems import (
     Watch,
     tell_of_problems,
 )
+from tests.fakes.clock import FakeClock
 from tests.houses import drop, open_services, requests, turn
 from tests.notices.test_heartbeat import Well
 
@@ -42,15 +45,26 @@ def test_a_refused_key_must_last_a_minute():
     assert watch.new([DENIED], 61.0) == {"denied": [DENIED]}
 
 
+def test_what_was_told_before_a_restart_is_told_again_only_when_it_had_been_over():
+    told = [problem.key for problem in STUCK]
+    watch = Watch(told, now=1000.0)
+    assert watch.new(STUCK[:1], 1000.0 + CALM / 2) == {}
+    assert watch.told == set(told)  # b has some time left to be seen
+    assert watch.new(STUCK[:1], 1000.0 + CALM) == {}
+    assert watch.told == set(told[:1])
+    assert watch.new(STUCK, 1010.0 + CALM) == {"stuck": STUCK[1:]}
+
+
 class Heard:
     """Somebody who is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hears: bool = True) -> None:
         self.notices: list[Notice] = []
+        self.hears = hears
 
     async def send(self, notice: Notice) -> Outcome:
         self.notices.append(notice)
-        return Outcome(True, "heard")
+        return Outcome(self.hears, "heard" if self.hears else "HTTP 500")
 
 
 async def test_what_is_wrong_with_the_house_and_its_jobs_is_told(tmp_path):
@@ -103,3 +117,44 @@ async def test_without_anybody_to_tell_nothing_is_looked_at(tmp_path):
         await anyio.wait_all_tasks_blocked()
         assert heard.notices == []
         tasks.cancel_scope.cancel()
+
+
+async def _life(root: Path, clock: FakeClock, heard: Heard, *, full: bool, looks: int = 4) -> int:
+    """Run a daemon for some looks; return of how much somebody was told."""
+    before = len(heard.notices)
+    given = {"notify": {"on_problem": ["true"]}}
+    async with (
+        open_services(root, clock=clock, **given) as services,
+        anyio.create_task_group() as tasks,
+    ):
+        if full:
+            services.intake.stop(ReasonCode.DISK_LOW, "3 bytes are free")
+        tasks.start_soon(tell_of_problems, services, heard, Well())
+        for _ in range(looks):
+            clock.advance(SECONDS_BETWEEN)
+            for _ in range(20):
+                await anyio.wait_all_tasks_blocked()
+                await services.ledger.pauses()
+        tasks.cancel_scope.cancel()
+    return len(heard.notices) - before
+
+
+async def test_a_problem_that_stands_is_not_told_at_each_restart(tmp_path):
+    clock, heard = FakeClock(), Heard()
+    assert await _life(tmp_path, clock, heard, full=True) == 1
+    for seconds in (0.0, 1.0, 100_000.0):
+        clock.advance(seconds)
+        assert await _life(tmp_path, clock, heard, full=True) == 0
+    # Mended meanwhile, and seen to be so for as long as it takes without a restart.
+    long_enough = int(CALM / SECONDS_BETWEEN) + 2
+    assert await _life(tmp_path, clock, heard, full=False, looks=long_enough) == 0
+    assert not (tmp_path / "var" / "told.json").exists()
+    assert await _life(tmp_path, clock, heard, full=True) == 1
+
+
+async def test_what_nobody_could_be_told_of_is_told_after_a_restart(tmp_path):
+    clock, heard = FakeClock(), Heard(hears=False)
+    assert await _life(tmp_path, clock, heard, full=True) == 1
+    heard.hears = True
+    assert await _life(tmp_path, clock, heard, full=True) == 1
+    assert await _life(tmp_path, clock, heard, full=True) == 0

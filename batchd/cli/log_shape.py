@@ -43,7 +43,8 @@ class Shape:
             f"  {printable(str(facts.get(who, ''))):<{_WHO}}"
         )
         again = [f"x{times} in {duration(seconds)}"] if times else []
-        rest = [f"{printable(n)}={_value(v)}" for n, v in facts.items() if n not in (*_FIRST, who)]
+        told = {n: v for n, v in facts.items() if n not in (*_FIRST, who) and v is not None}
+        rest = [f"{printable(name)}={_value(value)}" for name, value in told.items()]
         whole = f"{head}  {'  '.join([*again, *rest])}".rstrip()
         lines = [*self._wrapped(whole), *_trace(facts)]
         first, *others = lines

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from batchd.cli.asking import folders_of, recipes_of
 from batchd.cli.exits import Exit, complain
 from batchd.cli.local import from_ledger, say_so
 from batchd.cli.options import reads_settings
+from batchd.cli.times import clock, epoch
 from batchd.configuration import Loaded
 from batchd.control.client import Refused, ask
 from batchd.control.ledger import Reader
@@ -29,7 +31,7 @@ from batchd.core.receipt import (
     soft_in_words,
     warnings_in_words,
 )
-from batchd.core.words import size
+from batchd.core.words import duration, size
 from batchd.spool.folders import Folders
 
 _LABEL = 12
@@ -90,7 +92,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         ("not plain answers", soft_in_words(found["soft"] or {})),
         ("noticed", noticed_in_words(found)),
         ("warnings", warnings_in_words(found["warnings"] or {}, found["job"].get("task"))),
-        ("timeline", map(_fact, found["timeline"])),
+        ("timeline", map(_told, _folded(found["timeline"]))),
     ):
         yield from _section(title, lines)
 
@@ -119,14 +121,18 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if found["held"]:
         yield "held", found["held"]
     if job["cancelled"]:
-        yield "cancelled", f"{job['cancelled']} ({found['cancelled_by']})"
+        yield "cancelled", f"{clock(job['cancelled'])} ({found['cancelled_by']})"
     if found["joined"]:
         yield "joined", f"job {found['joined']}, which has the same content"
     if found["rejected"]:
         yield "rejected", found["rejected"]
-    yield "taken", job["claimed"]
+    yield "taken", f"{clock(job['claimed'])}, {_ago(job['claimed'])}"
     if job["delivered"]:
-        yield "delivered", f"{job['delivered']} as outbox/{job['folder']}"
+        yield "delivered", f"{clock(job['delivered'])} as outbox/{job['folder']}"
+
+
+def _ago(at: str) -> str:
+    return f"{duration(time.time() - epoch(at))} ago"
 
 
 def _state(found: Mapping[str, Any]) -> str:
@@ -162,6 +168,44 @@ def _batch(batch: Mapping[str, Any]) -> str:
     return f"{told}{done}{reason}{errors}"
 
 
+@dataclass(slots=True)
+class _Told:
+    """A fact; with those after it of the same shard that say the same."""
+
+    first: Mapping[str, Any]
+    last: Mapping[str, Any]
+    times: int = 1
+
+
+def _folded(timeline: Iterable[Mapping[str, Any]]) -> list[_Told]:
+    """A provider that is down for a night says so once a minute: that is one line, not five hundred."""
+    told: list[_Told] = []
+    last: dict[str | None, _Told] = {}
+    for fact in timeline:
+        shard = fact["shard"]
+        run = last.get(shard)
+        if run is not None and _same(run.first, fact):
+            run.last, run.times = fact, run.times + 1
+        else:
+            last[shard] = _Told(fact, fact)
+            told.append(last[shard])
+    return told
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    reason = other["facts"].get("reason")
+    return (
+        reason is not None
+        and one["event"] == other["event"]
+        and one["facts"].get("reason") == reason
+    )
+
+
+def _told(told: _Told) -> str:
+    line = _fact({**told.last, "at": told.first["at"]})
+    return f"{line}  x{told.times} until {clock(told.last['at'])}" if told.times > 1 else line
+
+
 def _fact(fact: Mapping[str, Any]) -> str:
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in fact["event"]).strip()
     told = {name: value for name, value in fact["facts"].items() if name not in _UNTOLD}
@@ -169,12 +213,12 @@ def _fact(fact: Mapping[str, Any]) -> str:
         f"{name}={_short(name, value)}" for name, value in told.items() if value != ""
     )
     about = f"{fact['shard']}  " if fact["shard"] else ""
-    return f"{fact['at']}  {about}{words}  {facts}".rstrip()
+    return f"{clock(fact['at'])}  {about}{words}  {facts}".rstrip()
 
 
 def _short(name: str, value: object) -> str:
     if name.endswith("_at") and isinstance(value, int | float):
-        return rfc3339(value) or "?"
+        return clock(rfc3339(value))
     if isinstance(value, float):
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -26,3 +26,10 @@ def moment(text: str, now: float) -> float:
 def epoch(text: str | None) -> float:
     """Read what --json says of a time, in seconds since the epoch; 0 where it says nothing."""
     return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def clock(text: str | None) -> str:
+    """Show what --json says of a time as the clock on the wall does; `?` where it says nothing."""
+    if not text:
+        return "?"
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -431,3 +431,9 @@ def test_a_log_is_followed_from_one_daemon_to_the_next(tmp_path):
 def _heard(following: subprocess.Popen[bytes], count: int) -> list[dict[str, Any]]:
     assert following.stdout
     return [json.loads(following.stdout.readline()) for _ in range(count)]
+
+
+def test_a_fact_that_says_nothing_is_not_shown():
+    facts = {"ts": "2026-11-21T10:00:00.000Z", "level": "info", "event": "notice.sent"}
+
+    assert "null" not in Shape().show({**facts, "job": "7k3c9q", "reason": None, "text": "exit 0"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
 from batchd.runtime import wishes
+from batchd.runtime.services import Services
 from tests.control.asking import open_batches
 from tests.dropped_tables import PLAIN, claimed_table
 from tests.fakes.remote import answer_for
-from tests.houses import drop, live, open_services, requests, write_task
+from tests.houses import drop, live, open_services, requests, turn, write_task
 
 
 @pytest.fixture
@@ -216,3 +218,28 @@ async def test_without_a_daemon_a_job_that_is_not_there_is_told_with_who_says_so
     assert err.startswith(
         "batchd: there is no job zzzzzz; batchd jobs lists them; the daemon is not"
     )
+
+
+async def test_what_a_shard_meets_again_and_again_is_one_line_with_a_count(shell, tmp_path):
+    """A key that is refused for a night is told once a minute: nobody reads five hundred lines."""
+    root = tmp_path / "root"
+    async with open_services(root) as services:
+        services.remote.deny()
+        drop(root, "a.jsonl", requests(1))
+        while sum(fact == "SubmitDeferred" for fact in await facts(services)) < 4:
+            services.clock.advance(10.0)
+            await turn(services)
+        job = str(await services.ledger.last_job())
+
+    out = shell("show", job)[1]
+    told = json.loads(shell("show", job, "--json")[1])["timeline"]
+
+    (line,) = (line for line in out.splitlines() if "submit deferred" in line)
+    assert "reason=denied" in line
+    assert re.search(r"  x\d+ until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", line)
+    assert sum(fact["event"] == "SubmitDeferred" for fact in told) >= 4
+
+
+async def facts(services: Services) -> list[str]:
+    job = await services.ledger.last_job()
+    return [fact["event"] for fact in await services.ledger.history_of(job)] if job else []

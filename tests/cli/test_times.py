@@ -1,11 +1,12 @@
 """When: what a person writes."""
 
+import time
 from datetime import datetime
 
 import click
 import pytest
 
-from batchd.cli.times import moment
+from batchd.cli.times import clock, moment
 
 NOW = 1_795_275_600.0
 
@@ -27,3 +28,14 @@ def test_a_day_is_this_machines_and_a_time_with_a_zone_is_its_own():
 def test_anything_else_is_said_with_what_to_write(text):
     with pytest.raises(click.UsageError, match="write 30min, 2h"):
         moment(text, NOW)
+
+
+def test_a_time_is_shown_as_the_clock_on_the_wall_does(monkeypatch):
+    try:
+        monkeypatch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        assert clock("2026-11-21T20:00:00.123Z") == "2026-11-22 01:30:00"
+        assert clock(None) == "?"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -6,6 +6,7 @@ A record's fields are what the csv module reads: nothing is stripped, no number 
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -70,16 +71,35 @@ def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str]
         next(source, None)
     number = 0
     try:
-        for row, taken in Splitter(chain(source, (_END,)), layout):
+        rows = Splitter(chain(source, (_END,)), layout)
+        for row, taken in rows:
             if row and row[-1].endswith(_END):
                 if row != [_END]:
                     raise _never_closed(number, line, layout.quote)
                 return
+            if rows.is_odd and _takes_others(taken, layout):
+                raise _never_closed(number, line, layout.quote)
             yield line, row, taken[0] if len(taken) == 1 else "".join(taken)
             number += not _is_blank(row)
             line += len(taken)
     except csv.Error as error:
         raise _unreadable(number, line, str(error)) from error
+
+
+def _takes_others(taken: Sequence[str], layout: Layout) -> bool:
+    """Whether a row of several lines has a quote that never closes, and goes on into the next rows.
+
+    The quote that ends it there stands where a field begins, and has letters behind it.
+    """
+    known = options(layout.delimiter, layout.quote, layout.escape)
+    try:
+        for _ in csv.reader(taken, **known, strict=True):
+            pass
+    except csv.Error:
+        delimiter, quote = re.escape(layout.delimiter), re.escape(layout.quote)
+        opens = re.compile(f"(?:^|{delimiter}){quote}(?!{quote}|{delimiter}|[\\r\\n]|$)")
+        return any(opens.search(line) for line in taken[1:])
+    return False
 
 
 def _is_blank(row: Sequence[str]) -> bool:
@@ -193,7 +213,8 @@ def _never_closed(row: int, line: int, quote: str) -> BadTable:
         Problem(
             "quote_never_closed",
             f"a quote ({quote}) that opens in the row on line {line} never closes",
-            "Close it, or copy the file again: its end may be missing.",
+            "Close it, or copy the file again: its end may be missing. Where quotes are letters like"
+            ' others, have the task say so: [input] quote = "".',
             line=line,
             row=row or None,
         )

@@ -66,6 +66,8 @@ def find_dialect(
         others = [one for one in _DELIMITERS if one not in lines[0]]
         alone = product(others, _quotings(quote, sample))
         best = _best([best, *(_try(lines, is_whole, *way) for way in alone)])
+    if quote == "auto" and not best.quote:
+        best = _as_meant(best, tried, lines if is_whole else lines[:-1], tabs)
     layout = Layout(
         format="tsv" if tabs else "csv",
         delimiter=best.delimiter,
@@ -143,6 +145,37 @@ def _is_strict(lines: Sequence[str], known: dict[str, object]) -> bool:
 def _best(tried: Sequence[_Tried]) -> _Tried:
     """Return the likeliest; of equals the first, for the usual ways come first."""
     return max(tried, key=lambda one: one.worth)
+
+
+def _as_meant(best: _Tried, tried: Sequence[_Tried], lines: Sequence[str], tabs: bool) -> _Tried:
+    """Return the reading with quotes where they were meant as such, and one does not close.
+
+    Then none fits as well as that in which quotes are letters; but all these fields would keep them,
+    and what is to be mended would be sent.
+    """
+    for one in tried:
+        if one.delimiter == best.delimiter and one.quote and not one.escape:
+            closed, opened = _quoted_fields(lines, one.delimiter, one.quote)
+            # A single one is a slip; letters come more often. A TSV has none by its definition (IANA).
+            if 0 < opened <= max(closed, 0 if tabs else 1):
+                return one
+    return best
+
+
+def _quoted_fields(lines: Sequence[str], delimiter: str, quote: str) -> tuple[int, int]:
+    """Count the fields that are within quotes, and those that only begin so and never end."""
+    closed = opened = 0
+    for line in lines:
+        if quote not in line:
+            continue
+        for field in line.rstrip("\r\n").split(delimiter):
+            begins, ends = field.startswith(quote), field.endswith(quote)
+            if field.count(quote) % 2:
+                opened += begins
+                opened -= ends and not begins  # of a field with a delimiter or a line break in it
+            elif begins and ends:
+                closed += 1
+    return closed, opened
 
 
 def _is_one_name(best: _Tried) -> bool:

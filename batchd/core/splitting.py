@@ -48,6 +48,7 @@ class Splitter:
 
     def __init__(self, lines: Iterable[str], layout: Layout) -> None:
         self._source = iter(lines)
+        self.is_odd = False  #: whether the last row took the csv module, and several lines
         self._back = deque[str]()  #: lines that were looked at in vain
         self._seen = list[str]()  #: lines that the csv module took for its row
         self._delimiter = layout.delimiter
@@ -60,6 +61,7 @@ class Splitter:
     def __iter__(self) -> Iterator[Row]:
         delimiter, quote = self._delimiter, self._quote
         while (line := self._next()) is not None:
+            self.is_odd = False
             if self._is_escaped or len(line) > MAX_FIELD:
                 yield self._as_csv_has_it([line])
             elif quote and quote in line:
@@ -133,7 +135,9 @@ class Splitter:
     def _as_csv_has_it(self, lines: Sequence[str]) -> Row:
         self._back.extendleft(reversed(lines))
         self._seen.clear()
-        return next(self._csv), self._seen[:]
+        row, taken = next(self._csv), self._seen[:]
+        self.is_odd = len(taken) > 1
+        return row, taken
 
     def _handed_on(self) -> Iterator[str]:
         """Pass lines to the csv module, which asks for one at a time and for none too many."""

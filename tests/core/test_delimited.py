@@ -134,6 +134,34 @@ def test_a_quote_that_never_closes_is_told_with_its_line(text):
     assert "line 3" in problem.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b\n1,"x"\n3,"four\n5,"six"\n7,"y"\n',
+        '"a","b"\n"1","x"\n"3","four\n"5","six"\n"7","y"\n',
+        'a,b,c\n1,"x",0\n3,"four,0\n4,plain,0\n5,"six, ""or so""",0\n',
+    ],
+)
+def test_a_quote_that_ends_where_another_field_begins_never_closed(text):
+    """The csv module reads on from there, and several rows would pass for one."""
+    problem = problem_of(text)
+    assert (problem.code, problem.row, problem.line) == ("quote_never_closed", 2, 3)
+    assert '[input] quote = ""' in problem.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b\n1,"two\nlines with ""quotes"", and more"\n',
+        'a,b\n1,"two\n"\n',
+        'a,b\n1,"two\n""\n,""x"\n',
+        'a,b\n1,"two\nsaid "hi" and left"\n',  # not as it should be, and no row is lost
+    ],
+)
+def test_a_field_of_several_lines_is_one(text):
+    assert len(read(text)) == 1
+
+
 def test_a_header_whose_quote_never_closes_is_told(  # as of a file that is no table at all
 ):
     assert problem_of('"a,b\n1,2\n').code == "quote_never_closed"

@@ -63,6 +63,32 @@ def test_how_quotes_are_meant(text, quote, escape):
     assert dialect(text)[1:] == (quote, escape)
 
 
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ('id,text\n1,"never closed\n2,fine\n', '"'),
+        ('text\n"never closed\nfine\n', '"'),
+        ('id,text\n1,"a"\n2,"open\n3,"b"\n', '"'),
+        ('id,text\n1,"a"\n2,"b"\n3,"open\n4,"open, too\n', '"'),
+        ('id,text\n1,"a"\n2,"hello said he\n3,"bye said she\n', ""),
+        ('id,text\n1,"hello said he\n2,"bye said she\n', ""),
+        ('id,text\n1,"best" of all\n2,"worst" of all\n', ""),
+    ],
+)
+def test_a_quote_that_never_closes_is_no_letter_unless_more_do_so_than_close(text, quote):
+    assert dialect(text) == (",", quote, "")
+
+
+def test_a_quote_that_never_closes_is_a_letter_of_a_tsv_that_quotes_nothing():
+    assert dialect('id\ttext\n1\t"never\n2\tfine\n', tabs=True)[1] == ""
+    assert dialect('id\ttext\n1\t"never\n2\t"fine"\n', tabs=True)[1] == '"'
+
+
+def test_a_field_that_the_end_of_the_sample_cuts_is_not_open():
+    found = find_dialect('id,text\n1,"best" of all\n2,x\n3,"cut her', is_whole=False)
+    assert found.quote == ""
+
+
 def test_what_the_task_says_holds():
     assert dialect("a,b;c\n1,2;3\n", delimiter=";") == (";", '"', "")
     assert dialect("a,b\n'1',2\n", quote="'") == (",", "'", "")

@@ -27,11 +27,12 @@ from batchd.notices.keeping import keep_notices
 from batchd.notices.sending import secret_of as notice_secret
 from batchd.remote.api import Remote
 from batchd.remote.circuit import Circuit
+from batchd.remote.direct import Direct
 from batchd.remote.openai_batches import OpenAIBatches
 from batchd.runtime.clock import Clock, SystemClock
 from batchd.runtime.loop import Crew, Rest
 from batchd.runtime.reloading import Reloading, hangups, leaves_with_terminal, obey_hangups
-from batchd.runtime.services import Services
+from batchd.runtime.services import Checks, Services
 from batchd.runtime.skew import watch_clocks
 from batchd.runtime.stage import bells_for, connect
 from batchd.runtime.supervisor import LEAVING, leave_for_sure, supervise
@@ -68,6 +69,7 @@ class Configuration:
     read: Callable[[], Settings]
     hand_on: Callable[[Settings], None]
     provenance: Callable[[], Provenance]  #: of what was read last
+    checks: Callable[[], Checks]  #: a look at all of it, as it stands now
 
 
 def run_daemon(
@@ -116,6 +118,10 @@ async def _run(
         calm = Circuit(remote, monotonic=clock.monotonic)
         async with open_house(settings, folders, remote=calm, clock=clock, tasks=tasks) as services:
             services.provenance = configuration.provenance()
+            services.checks = configuration.checks
+            services.direct = lambda: Direct(
+                services.settings.openai, base_url=base_url, api_key=api_key
+            )
             now = clock.now()
             post_daemon(folders.var, started=now, version=__version__, watcher="starting")
             async with anyio.create_task_group() as beside:

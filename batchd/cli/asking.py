@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _EXITS = {
     "refused": Exit.REFUSED,
+    "denied": Exit.PERMISSION,
+    "unusable": Exit.FAILED,
     "impossible": Exit.REFUSED,
     "not-found": Exit.NOT_FOUND,
     "ambiguous": Exit.USAGE,

@@ -8,30 +8,28 @@ import os
 import secrets
 import tarfile
 import time
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from batchd.cli.blinding import blind
-from batchd.cli.config import shown_settings
-from batchd.cli.config_checks import Checks
-from batchd.cli.doctor import findings
 from batchd.cli.exits import complain
+from batchd.cli.house import LOOKING
+from batchd.cli.local import from_here, say_so
 from batchd.cli.options import settings_options
-from batchd.cli.version import versions
+from batchd.configuration import Loaded
+from batchd.configuration.checks import Checks
+from batchd.control import doctor
+from batchd.control.client import ask
 from batchd.control.ledger import reading
+from batchd.control.report import MARKED, Report, report_of
+from batchd.control.views import config_as_dict
 from batchd.core.errors import ConfigError
+from batchd.core.findings import COMMAND
 from batchd.core.names import printable
 from batchd.spool.folders import Folders
-
-MOST_LINES = 2_000
-_TEXT = "somebody made a report of a problem"
 
 
 @click.command()
@@ -46,43 +44,47 @@ def bugreport(config: Path | None, overrides: tuple[str, ...], output: Path | No
     """Gather what a report of a problem needs, without prompts, names or keys.
 
     Versions, settings, what `batchd doctor` finds, the ledger's schema and counts, and the last
-    2,000 lines of the log. The marker is written into the log, too, so that both can be matched.
-    Look into it before you send it: it is plain text.
+    2,000 lines of the log: the daemon's own, where one runs. The marker is written into the log,
+    too, so that both can be matched. Look into it before you send it: it is plain text.
     """
-    marker = f"bug-{secrets.token_hex(4)}"
-    path = output or Path(f"batchd-bugreport-{marker}.tar.gz")
-    checks = Checks(config, overrides, os.environ)
+    checks = Checks(config, overrides, os.environ, Path.cwd())
+    report, note = _made(checks)
+    say_so(note)
+    path = output or Path(f"batchd-bugreport-{report.marker}.tar.gz")
     with path.open("xb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
-        for name, content in _parts(checks, marker):
-            _add(archive, f"{marker}/{name}", content)
-    click.echo(f"{marker}  {printable(str(path))}")
+        for name, content in report.files():
+            _add(archive, f"{report.marker}/{name}", content)
+    click.echo(f"{report.marker}  {printable(str(path))}")
     complain("look into it before you send it; names and texts are taken out, and nothing is sent")
 
 
-def _parts(checks: Checks, marker: str) -> Iterator[tuple[str, bytes]]:
-    # First of all: the findings are what load the settings.
-    found = [asdict(finding) for finding in findings(checks, is_offline=True)]
-    made = {"marker": marker, "at": datetime.now(UTC).isoformat(), "versions": versions()}
-    yield "report.json", _as_json(made)
-    yield "doctor.json", _as_json([blind(one) | {"result": one["result"]} for one in found])
+def _made(checks: Checks) -> tuple[Report, str | None]:
+    list(checks.values())  # what loads the settings, and says whose root it is
     if checks.loaded is None:
-        return
+        return _here(checks, None), None
     folders = Folders(checks.loaded.settings.folders.root.resolve())
+    asked = partial(ask, folders, "POST", "bugreport", kind=Report, seconds=LOOKING)
+    return from_here(asked, partial(_here, checks, folders))
+
+
+def _here(checks: Checks, folders: Folders | None) -> Report:
+    marker = f"bug-{secrets.token_hex(4)}"
+    found = list(doctor.alone(checks, folders, is_offline=True))
+    if folders is None or checks.loaded is None:
+        return report_of(marker, found, source=COMMAND)
     _mark(folders, marker)
-    settings = shown_settings(checks.loaded)["settings"]
-    yield "settings.json", _as_json([_setting(one) for one in settings])
-    yield "ledger.json", _as_json(_ledger(folders))
-    yield "log.jsonl", b"".join(_log(folders.log))
+    return report_of(
+        marker,
+        found,
+        settings=_settings(checks.loaded),
+        ledger=_ledger(folders),
+        log=folders.log,
+        source=COMMAND,
+    )
 
 
-def _setting(setting: dict[str, Any]) -> dict[str, Any]:
-    """Numbers and switches are told; a path or an address is its owner's."""
-    is_default = setting["origin"] == "the default"
-    return {
-        "name": setting["name"],
-        "is_default": is_default,
-        "value": setting["value"] if is_default else blind(setting["value"]),
-    }
+def _settings(loaded: Loaded) -> dict[str, Any]:
+    return config_as_dict(loaded.settings, loaded.provenance(os.environ), source=COMMAND)
 
 
 def _ledger(folders: Folders) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def _ledger(folders: Folders) -> dict[str, Any]:
 def _mark(folders: Folders, marker: str) -> None:
     """One line, at once, at the end of whatever the log is: the daemon's own are written so, too."""
     line = {"ts": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
-    line |= {"level": "info", "event": "bugreport.made", "marker": marker, "text": _TEXT}
+    line |= {"level": "info", "event": "bugreport.made", "marker": marker, "text": MARKED}
     try:
         descriptor = os.open(folders.log, os.O_WRONLY | os.O_APPEND)
     except OSError as error:
@@ -105,25 +107,6 @@ def _mark(folders: Folders, marker: str) -> None:
         return
     with os.fdopen(descriptor, "ab", buffering=0) as log:
         log.write(json.dumps(line).encode() + b"\n")
-
-
-def _log(log: Path) -> Iterator[bytes]:
-    """The last lines, from the older file too where the log was just put aside."""
-    lines: deque[bytes] = deque(maxlen=MOST_LINES)
-    for file in (log.with_name(f"{log.name}.1"), log):
-        if file.is_file():
-            with file.open("rb") as opened:
-                lines.extend(opened)
-    for line in lines:
-        try:
-            event = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            continue  # half a line, or nobody's
-        yield json.dumps(blind(event)).encode() + b"\n"
-
-
-def _as_json(value: Any) -> bytes:
-    return json.dumps(value, indent=1).encode() + b"\n"
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from batchd.cli.asking import folders_of, needs_daemon
-from batchd.cli.config_checks import Checks
 from batchd.cli.exits import Exit
-from batchd.cli.findings import Result, tell, worst
-from batchd.cli.options import reads_settings, settings_options
-from batchd.configuration import Loaded
+from batchd.cli.house import asking, found_by_daemon
+from batchd.cli.local import from_here, say_so
+from batchd.cli.options import settings_options
+from batchd.cli.telling import tell
+from batchd.configuration import Loaded, load
+from batchd.configuration.checks import Checks
 from batchd.control.client import ask
 from batchd.control.views import config_as_dict
+from batchd.core.errors import ConfigError
+from batchd.core.findings import COMMAND, DAEMON, Finding, Result, worst
 from batchd.core.names import printable
+
+_RUNNING = "Ask the daemon, whatever --config or --set say besides which root is meant."
 
 
 @click.group()
 def config() -> None:
-    """Check the configuration in stages, or show every setting and where it comes from."""
+    """Check the configuration in stages, or show every setting and where it comes from.
+
+    Where a daemon runs it is asked: its settings are what counts. With --config or --set it is
+    about settings that you name, and this command looks by itself.
+    """
 
 
 @config.command()
 @click.option("--offline", is_flag=True, help="Do not ask the provider.")
 @click.option("--deny-warnings", is_flag=True, help="Let warnings count, too.")
+@click.option("--running", is_flag=True, help=_RUNNING)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @settings_options
 def check(
@@ -36,37 +48,60 @@ def check(
     overrides: tuple[str, ...],
     offline: bool,
     deny_warnings: bool,
+    running: bool,
     as_json: bool,
 ) -> int:
     """Check in stages: syntax, values, folders, key, API. Exits 78 when something is wrong.
 
     A file is really renamed from the inbox through var/work to the outbox, and the provider is
-    really asked; nothing is sent and nothing costs.
+    really asked; nothing is sent and nothing costs. Where a daemon runs it does so, as its own user
+    and with its key, and reads its file as a reload would; with --config or --set this command
+    tries those.
     """
-    checks = Checks(config, overrides, os.environ)
-    result = worst(tell(checks.all(is_offline=offline), as_json=as_json))
     fails = (Result.WRONG, Result.WARNING) if deny_warnings else (Result.WRONG,)
-    return Exit.CONFIGURATION if result in fails else Exit.OK
+
+    def told(found: Iterable[Finding]) -> int:
+        result = worst(tell(found, as_json=as_json))
+        return Exit.CONFIGURATION if result in fails else Exit.OK
+
+    if running:
+        folders = folders_of(load(config, overrides, os.environ, Path.cwd()))
+        asked = asking(folders, "config", "check", is_offline=offline)
+        return needs_daemon(lambda: told(asked()), folders)
+    found = None if config or overrides else _found_by_daemon(is_offline=offline)
+    if found is None:
+        found = Checks(config, overrides, os.environ, Path.cwd()).all(is_offline=offline)
+    return told(found)
+
+
+def _found_by_daemon(*, is_offline: bool) -> Iterable[Finding] | None:
+    try:
+        folders = folders_of(load(None, (), os.environ, Path.cwd()))
+    except ConfigError:
+        return None  # whose daemon, if any, nobody can tell; what is wrong is told from here
+    return found_by_daemon(folders, "config", "check", is_offline=is_offline)
 
 
 @config.command()
-@click.option("--running", is_flag=True, help="What the daemon runs with, as it was read last.")
+@click.option("--running", is_flag=True, help=_RUNNING)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@reads_settings
-def show(loaded: Loaded, running: bool, as_json: bool) -> int:
+@settings_options
+def show(config: Path | None, overrides: tuple[str, ...], running: bool, as_json: bool) -> int:
     """Show every setting that counts, and where it comes from. Never a key.
 
-    These are what a command or a new daemon goes by; --running asks the one that runs, which may
-    have read them before they were changed (batchd reload).
+    Those that the daemon runs with, where one does, as it read them last (batchd reload). Else, or
+    with --config or --set, those that a command or a new daemon would go by.
     """
-    if not running:
-        return _show(shown_settings(loaded), as_json=as_json)
+    loaded = load(config, overrides, os.environ, Path.cwd())
     folders = folders_of(loaded)
-
-    def asked() -> int:
-        return _show(ask(folders, "GET", "config"), as_json=as_json)
-
-    return needs_daemon(asked, folders)
+    asked = partial(ask, folders, "GET", "config")
+    if running:
+        return needs_daemon(lambda: _show(asked(), as_json=as_json), folders)
+    if config or overrides:
+        return _show(shown_settings(loaded), as_json=as_json)
+    told, note = from_here(asked, partial(shown_settings, loaded))
+    say_so(note)
+    return _show(told, as_json=as_json)
 
 
 def _show(told: dict[str, Any], *, as_json: bool) -> int:
@@ -75,12 +110,13 @@ def _show(told: dict[str, Any], *, as_json: bool) -> int:
 
 
 def shown_settings(loaded: Loaded) -> dict[str, Any]:
-    """`batchd config show --json`."""
-    return config_as_dict(loaded.settings, loaded.provenance(os.environ))
+    """`batchd config show --json`, of what a command goes by."""
+    return config_as_dict(loaded.settings, loaded.provenance(os.environ), source=COMMAND)
 
 
 def _lines(told: dict[str, Any]) -> Iterator[str]:
-    yield f"# {told['file'] or 'no file'}; the key: {told['key_from'] or 'there is none'}"
+    whose = "what the daemon runs with; " if told.get("source", DAEMON) == DAEMON else ""
+    yield f"# {whose}{told['file'] or 'no file'}; the key: {told['key_from'] or 'there is none'}"
     section = ""
     for setting in told["settings"]:
         of, _, _ = setting["name"].partition(".")

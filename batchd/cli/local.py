@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from batchd.control.client import NotListening, Refused
+from batchd.control.client import NotListening, Refused, TooOld
 from batchd.control.places import NoSuchJob
 from batchd.spool.folders import Folders
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from batchd.control.ledger import Reader
 
 SOURCE = "the ledger"  #: who says so where the daemon can't be asked
+_NOBODY = "the daemon is not running (start it: batchd run)"
 _BUSY, _NOT_THEIRS = "unavailable", "refused"
 
 Answer = TypeVar("Answer")
+Other = TypeVar("Other")
 
 
 def from_ledger(
@@ -30,19 +32,12 @@ def from_ledger(
     Raises `Refused`. What `read` needs is imported by it: where a daemon answers, a command needs
     neither SQLite nor what judges.
     """
-    try:
-        return asked(), None
-    except NotListening as nobody:
-        why = "does not answer" if nobody.is_running else "is not running (start it: batchd run)"
-    except PermissionError:
-        why = "may not be asked by this user"
-    except Refused as refused:
-        if refused.code not in (_BUSY, _NOT_THEIRS):
-            raise
-        why = f"{'has no time' if refused.code == _BUSY else 'says no'} ({refused})"
+    answer, why = _asked(asked)
+    if answer is not None:
+        return answer, None
     from batchd.control.ledger import reading
 
-    note = nowhere(folders) or f"the daemon {why}; this is from the ledger, read only"
+    note = nowhere(folders) or f"{why}; this is from the ledger, read only"
     with reading(folders.database) as reader:
         try:
             return read(reader), note
@@ -68,6 +63,36 @@ def _is_there(folder: Path) -> bool:
     except OSError:
         return True  # and not for us to see
     return True
+
+
+def from_here(
+    asked: Callable[[], Answer], look: Callable[[], Other]
+) -> tuple[Answer | Other, str | None]:
+    """Return what the daemon says; else what this command finds by itself, and why.
+
+    Raises `Refused`. Where no daemon runs that is the usual way, and needs no word.
+    """
+    answer, why = _asked(asked)
+    if answer is not None:
+        return answer, None
+    return look(), None if why == _NOBODY else f"{why}; this command has looked by itself"
+
+
+def _asked(asked: Callable[[], Answer]) -> tuple[Answer | None, str]:
+    """Return what the daemon says, or why it doesn't."""
+    try:
+        return asked(), ""
+    except TooOld as old:
+        return None, str(old)
+    except NotListening as nobody:
+        return None, "the daemon does not answer" if nobody.is_running else _NOBODY
+    except PermissionError:
+        return None, "the daemon may not be asked by this user"
+    except Refused as refused:
+        if refused.code not in (_BUSY, _NOT_THEIRS):
+            raise
+        said = "has no time" if refused.code == _BUSY else "says no"
+        return None, f"the daemon {said} ({refused})"
 
 
 def as_said(answer: object) -> dict[str, Any]:

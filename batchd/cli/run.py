@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import click
 
 from batchd import logs
-from batchd.cli.options import reads_settings
-from batchd.configuration import Loaded, api_key, base_url
+from batchd.cli.options import settings_options
+from batchd.configuration import api_key, base_url, load
 from batchd.settings import Settings
 from batchd.spool.apart import must_be_apart
 from batchd.spool.folders import Folders, keep_strangers_out
 
 
 @click.command()
-@reads_settings
-def run(loaded: Loaded) -> int:
+@settings_options
+def run(config: Path | None, overrides: tuple[str, ...]) -> int:
     """Run the daemon until it is stopped.
 
     It takes what is dropped into inbox/, sends it as batches, and puts what comes back into
     outbox/. SIGTERM or Ctrl-C stops it; started again, it goes on where it was.
     """
+    cwd = Path.cwd()
+    loaded = load(config, overrides, os.environ, cwd)
     settings = loaded.settings
     # Before anything heavy is imported: what is missing is said at once.
     key = api_key(settings, os.environ)
@@ -31,6 +34,7 @@ def run(loaded: Loaded) -> int:
     keep_strangers_out()
     log_file = folders.log
     with logs.configure(settings.logging, log_file, secrets=(key,)) as lines:
+        from batchd.configuration.checks import Checks
         from batchd.daemon import Configuration, run_daemon
 
         latest = [loaded]  # what was read last, whether it was taken or not
@@ -43,6 +47,7 @@ def run(loaded: Loaded) -> int:
             read,
             lambda settings: lines.adopt(settings.logging),
             lambda: latest[0].provenance(os.environ),
+            lambda: Checks(config, overrides, os.environ, cwd),
         )
         return run_daemon(
             settings, api_key=key, base_url=address, configuration=anew, tasks=loaded.tasks

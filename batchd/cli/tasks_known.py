@@ -1,37 +1,32 @@
-"""Which task a command is about: found, whole, or said what is wrong with it."""
+"""Which task a command is about: the daemon's, where one runs; else the one in the asker's files."""
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+from functools import partial
+from typing import TYPE_CHECKING
 
-from batchd.core.errors import BatchdError
-from batchd.core.names import printable
-from batchd.core.tasks import Task
-from batchd.spool.recipes import Broken, Recipes
+from batchd.cli.asking import folders_of, recipes_of
+from batchd.cli.local import from_here, say_so
+from batchd.control.client import Refused, ask
+from batchd.control.task_shapes import Recipe
+from batchd.control.tasks import NoSuchTask, recipe_of
 
-
-class NoSuchTask(BatchdError):
-    """There is no task file of that name."""
-
-
-class BrokenTask(BatchdError):
-    """Its file is to be mended first."""
+if TYPE_CHECKING:
+    from batchd.configuration import Loaded
 
 
-def task_called(name: str, recipes: Recipes) -> Task:
-    """Return a task. Raises `NoSuchTask` and `BrokenTask`."""
-    found = recipes.get(name)
-    if isinstance(found, Broken):
-        raise BrokenTask("\n".join(str(problem) for problem in found.problems))
-    if found is None:
-        raise NoSuchTask(f"there is no task {printable(name)} in {recipes.folder}; {_meant(name, recipes)}")  # fmt: skip
-    return found
-
-
-def _meant(name: str, recipes: Recipes) -> str:
-    names = recipes.names()
-    if near := get_close_matches(name, names, n=1):
-        return f"did you mean {near[0]}?"
-    if not names:
-        return "there is none: batchd task new NAME --from FILE makes one"
-    return f"there are {', '.join(map(printable, names))}"
+def task_called(name: str, loaded: Loaded) -> Recipe:
+    """Return a task, or what is wrong with it. Raises `NoSuchTask`, and `Refused` for the same."""
+    own = recipes_of(loaded)
+    asked = partial(ask, folders_of(loaded), "GET", "tasks", name, kind=Recipe)
+    try:
+        found, note = from_here(asked, partial(recipe_of, name, own))
+    except Refused as nobody:
+        if name not in own.names():
+            raise
+        # Only the daemon's count: what is dropped goes by them, and by none of anybody else's.
+        here = f"the one in {own.folder} is not where the daemon looks"
+        raise NoSuchTask(f"{nobody}; {here}") from nobody
+    say_so(note)
+    recipe: Recipe = found
+    return recipe

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import json
-import platform
-import sqlite3
-from importlib.metadata import version as version_of
 
 import click
 
-from batchd import __version__
-
-
-def versions() -> dict[str, str]:
-    return {
-        "batchd": __version__,
-        "python": platform.python_version(),
-        "openai": version_of("openai"),
-        "sqlite": sqlite3.sqlite_version,
-    }
+from batchd.control.report import versions
 
 
 @click.command()

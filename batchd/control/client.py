@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import socket
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -29,6 +31,17 @@ class NotListening(BatchdError):
     def __init__(self, sentence: str, *, is_running: bool) -> None:
         super().__init__(sentence)
         self.is_running = is_running  #: a daemon is there, and can't be spoken to
+
+
+class TooOld(NotListening):
+    """A daemon is there, and was started before there was such a question."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the daemon is older than this command, and can't be asked that; restart it (systemctl"
+            " restart batchd, where it is a service)",
+            is_running=True,
+        )
 
 
 class Refused(BatchdError):
@@ -56,20 +69,75 @@ def ask(
     method: str,
     *path: str,
     body: dict[str, Any] | None = None,
+    sent: bytes | None = None,
     kind: Any = Any,
+    seconds: float | None = None,
     **query: object,
 ) -> Any:
     """Ask /v1/PATH; return the answer, as a value of `kind`.
 
-    Raises `NotListening`, `Refused`, and `PermissionError` where the socket is not for this user.
+    `sent` is a file that is handed in. `seconds` is how long the answer may take, where that is not
+    what most take. Raises `NotListening` (`TooOld` among them), `Refused`, and `PermissionError`
+    where the socket is not for this user.
     """
-    target = "/v1/" + "/".join(quote(part, safe="") for part in path)
-    if asked := {name: value for name, value in query.items() if value is not None}:
-        # A file's name may be no text at all: its bytes are sent as they are.
-        target += f"?{urlencode(asked, errors='surrogateescape')}"
-    connection = _connected(folders, seconds=_READ_SECONDS if method == "GET" else _SECONDS)
+    question = _Question(method, path, query, _content(body, sent))
+    patience = seconds or (_READ_SECONDS if method == "GET" else _SECONDS)
     try:
-        return _answer(*_exchange(connection, method, target, body), kind=kind)
+        with _asked(folders, question, seconds=patience) as response:
+            return _answer(response.status, response.read(), kind=kind)
+    except Refused as refused:
+        if refused.code == "not-found" and not _is_known(folders, question):
+            raise TooOld from refused
+        raise
+
+
+def ask_lines(
+    folders: Folders,
+    method: str,
+    *path: str,
+    sent: bytes | None = None,
+    kind: Any = Any,
+    seconds: float,
+    **query: object,
+) -> Iterator[Any]:
+    """Ask what is answered line by line; yield each as it comes. Raises what `ask` does."""
+    question = _Question(method, path, query, _content(None, sent))
+    with _asked(folders, question, seconds=seconds) as response:
+        if response.status != http.client.OK:
+            _answer(response.status, response.read(), kind=kind)
+        for line in response:
+            yield msgspec.json.decode(line, type=kind)
+
+
+class _Question(NamedTuple):
+    method: str
+    path: tuple[str, ...]
+    query: Mapping[str, object]
+    content: bytes | None
+    below: str = "/v1/"
+
+    @property
+    def target(self) -> str:
+        path = self.below + "/".join(quote(part, safe="") for part in self.path)
+        asked = {name: value for name, value in self.query.items() if value is not None}
+        # A file's name may be no text at all: its bytes are sent as they are.
+        return f"{path}?{urlencode(asked, errors='surrogateescape')}" if asked else path
+
+
+def _content(body: dict[str, Any] | None, sent: bytes | None) -> bytes | None:
+    return sent if body is None else msgspec.json.encode(body)
+
+
+@contextmanager
+def _asked(
+    folders: Folders, question: _Question, *, seconds: float
+) -> Iterator[http.client.HTTPResponse]:
+    """Ask, and have the answer for as long as it is read. Raises `NotListening`."""
+    connection = _connected(folders, seconds=seconds)
+    try:
+        headers = {"Connection": "close"}
+        connection.request(question.method, question.target, question.content, headers)
+        yield connection.getresponse()
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         raise NotListening(
             f"the daemon went away before it answered ({error!r}); asking again does no harm",
@@ -79,13 +147,25 @@ def ask(
         connection.close()
 
 
-def _exchange(
-    connection: _Connection, method: str, target: str, body: dict[str, Any] | None
-) -> tuple[int, bytes]:
-    sent = None if body is None else msgspec.json.encode(body)
-    connection.request(method, target, sent, {"Connection": "close"})
-    response = connection.getresponse()
-    return response.status, response.read()
+def _is_known(folders: Folders, question: _Question) -> bool:
+    """Whether the daemon has such a question at all: it describes what it can be asked."""
+    described = _Question("GET", ("openapi.json",), {}, None, below="/")
+    with _asked(folders, described, seconds=_READ_SECONDS) as response:
+        paths = msgspec.json.decode(response.read(), type=_Described).paths
+    return any(
+        question.method.lower() in methods and _fits(path.split("/")[2:], question.path)
+        for path, methods in paths.items()
+    )
+
+
+class _Described(msgspec.Struct):
+    paths: dict[str, dict[str, Any]] = {}
+
+
+def _fits(parts: Sequence[str], path: Sequence[str]) -> bool:
+    """Whether a path is one of a route, whose braces stand for anything."""
+    same = (part.startswith("{") or part == said for part, said in zip(parts, path, strict=False))
+    return len(parts) == len(path) and all(same)
 
 
 def _answer(status: int, content: bytes, *, kind: Any) -> Any:

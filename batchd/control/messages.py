@@ -11,10 +11,16 @@ import msgspec
 
 SCHEMA = 1
 MOST_TEXT = 200  #: characters of a person's own words: they stand in lines of status and log
+USUAL_ROWS, MOST_ROWS = 3, 100  #: of a trial; more is what a batch is for, at half the price
+MOST_SENT = 16_000_000  #: bytes of a file that is handed in: a sample, not what a job is for
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Whatever is said."""
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a command's `--json` says. A member with a default may be absent."""
 
 
 # What is asked
@@ -48,7 +54,15 @@ class Refusal(Message, frozen=True):
     """Why nothing was done."""
 
     code: Literal[
-        "invalid", "too-large", "refused", "not-found", "ambiguous", "impossible", "unavailable"
+        "invalid",
+        "too-large",
+        "refused",  # by us
+        "denied",  # by the provider
+        "not-found",
+        "ambiguous",
+        "impossible",
+        "unusable",  # what was handed in, or a task
+        "unavailable",
     ]
     sentence: str
     schema: int = SCHEMA

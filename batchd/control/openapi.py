@@ -10,6 +10,7 @@ import msgspec
 from batchd.control.messages import Refusal
 from batchd.control.routes import Parameter, Route
 
+JSON, LINES, BYTES = "application/json", "application/jsonl", "application/octet-stream"
 _REF = "#/components/schemas/{name}"
 
 #: What a refusal's HTTP status is.
@@ -20,9 +21,14 @@ STATUS = {
     "ambiguous": 409,
     "impossible": 409,
     "too-large": 413,
+    "unusable": 422,
+    "denied": 502,
     "unavailable": 503,
 }
-_ID = Parameter("id", "A job's id, or a beginning that no other has.", {"type": "string"})
+_IN_PATHS = (
+    Parameter("id", "A job's id, or a beginning that no other has.", {"type": "string"}),
+    Parameter("name", "A task's name.", {"type": "string"}),
+)
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -57,17 +63,20 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": route.name,
         "summary": route.sentence,
         "responses": {
-            "200": _content("It is so.", route.answer),
+            "200": _content("It is so.", route.answer, LINES if route.in_lines else JSON),
             "default": _content("Nothing was done.", Refusal),
         },
     }
     parameters = [_parameter(one, "query") for one in route.parameters]
-    if "{id}" in route.path:
-        parameters.insert(0, _parameter(_ID, "path"))
+    parameters[:0] = [
+        _parameter(one, "path") for one in _IN_PATHS if f"{{{one.name}}}" in route.path
+    ]
     if parameters:
         said["parameters"] = parameters
     if route.body is not None:
-        said["requestBody"] = {"content": _json(route.body)}
+        said["requestBody"] = {"content": _in(JSON, route.body)}
+    if route.takes_file:
+        said["requestBody"] = {"required": True, "content": {BYTES: {"schema": {}}}}
     return said
 
 
@@ -81,9 +90,9 @@ def _parameter(one: Parameter, where: str) -> dict[str, Any]:
     }
 
 
-def _content(sentence: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return {"description": sentence, "content": _json(kind)}
+def _content(sentence: str, kind: type[msgspec.Struct], form: str = JSON) -> dict[str, Any]:
+    return {"description": sentence, "content": _in(form, kind)}
 
 
-def _json(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+def _in(form: str, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {form: {"schema": {"$ref": _REF.format(name=kind.__name__)}}}

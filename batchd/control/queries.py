@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
@@ -10,6 +11,7 @@ from batchd.control import log_pages
 from batchd.control.listing import STATES, USUAL, Filter
 from batchd.control.log_pages import Pages
 from batchd.control.log_wanted import LEVELS
+from batchd.control.messages import MOST_ROWS, USUAL_ROWS
 from batchd.control.places import Place, place_of
 from batchd.control.spend import By
 from batchd.core.errors import BatchdError
@@ -17,6 +19,7 @@ from batchd.spool.folders import Folders
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WORDS = {"true": True, "false": False}
+_LONGEST_NAME = 255  #: bytes, of a file (limits.h)
 _MOST_ASKED = 20  #: parameters; no question of ours has half as many
 
 
@@ -76,6 +79,28 @@ def place_asked(asked: Mapping[str, str], folders: Folders) -> tuple[str, Place]
         raise Odd("`word` says what is asked for: a path, or an id")
     place = place_of(asked.get("path") or word, folders=folders, cwd=folders.root)
     return word, place.seen_by_another(_switch(asked, "there"))
+
+
+def file_asked(asked: Mapping[str, str]) -> str:
+    """Read what a file that is handed in is called: it tells its kind. Raises `Odd`."""
+    name = asked.get("file", "")
+    is_name = name not in ("", ".", "..") and not set(name) & {"/", "\0"}
+    if not is_name or len(os.fsencode(name)) > _LONGEST_NAME:
+        raise Odd("`file` says what the file is called, without its folder")
+    return name
+
+
+def rows_asked(asked: Mapping[str, str]) -> int:
+    """Read how many rows are to be tried. Raises `Odd`."""
+    rows = _count(asked, "rows", USUAL_ROWS)
+    if not 1 <= rows <= MOST_ROWS:
+        raise Odd(f"rows are 1 to {MOST_ROWS}; more is what a batch is for, at half the price")
+    return rows
+
+
+def offline_asked(asked: Mapping[str, str]) -> bool:
+    """Read whether the provider is to be left alone. Raises `Odd`."""
+    return _switch(asked, "offline")
 
 
 def _one_of(

@@ -11,6 +11,8 @@ from batchd.control import log_pages
 from batchd.control.listing import MOST, STATES, USUAL
 from batchd.control.log_wanted import LEVELS
 from batchd.control.messages import (
+    MOST_ROWS,
+    USUAL_ROWS,
     Jobs,
     Logged,
     Message,
@@ -21,8 +23,10 @@ from batchd.control.messages import (
     Standing,
     Wish,
 )
-from batchd.control.shapes import ConfigShow, Spend, Status, Why
+from batchd.control.report import Report
+from batchd.control.shapes import Check, ConfigShow, Findings, Spend, Status, Why
 from batchd.control.spend import By
+from batchd.control.task_shapes import Draft, Recipe, TaskList, Tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class Route:
     answer: type[msgspec.Struct]  #: a message, or the shape of a command's --json
     body: type[Message] | None = None
     parameters: tuple[Parameter, ...] = ()
+    seconds: float = 10.0  #: for one answer; a list of a thousand jobs takes a tenth of one
+    takes_file: bool = False  #: the body is a file's bytes
+    in_lines: bool = False  #: of such answers comes one after the other, a line each
 
 
 _FILTERS = (
@@ -116,6 +123,20 @@ _LINES = (
     ),
 )
 
+_OFFLINE = Parameter(
+    "offline", "Whether to leave the provider alone.", {"type": "boolean", "default": False}
+)
+_FILE = Parameter(
+    "file", "What the file in the body is called: it tells its kind.", {"type": "string"}
+)
+_ROWS = Parameter(
+    "rows",
+    "So many rows from the beginning.",
+    {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": USUAL_ROWS},
+)
+_WITH_FILE = 60.0  #: seconds: 16 MB are read, and their tokens counted
+_LOOKING = 150.0  #: seconds: the provider has openai.timeout_seconds, and others may ask, too
+
 ROUTES = (
     Route("status", "GET", "/v1/status", "All of it at a glance: `batchd status --json`.", Status),
     Route(
@@ -147,6 +168,66 @@ ROUTES = (
         "/v1/config",
         "The settings that the daemon runs with, and whence.",
         ConfigShow,
+    ),
+    Route(
+        "config_check",
+        "GET",
+        "/v1/config/check",
+        "The configuration as it stands now, tried by the daemon in stages.",
+        Findings,
+        parameters=(_OFFLINE,),
+        seconds=_LOOKING,
+    ),
+    Route(
+        "doctor",
+        "GET",
+        "/v1/doctor",
+        "That, and what the daemon finds around it, as its own user.",
+        Findings,
+        parameters=(_OFFLINE,),
+        seconds=_LOOKING,
+    ),
+    Route(
+        "bugreport",
+        "POST",
+        "/v1/bugreport",
+        "What a report of a problem needs, without prompts, names or keys.",
+        Report,
+        seconds=_LOOKING,
+    ),
+    Route("tasks", "GET", "/v1/tasks", "The tasks: `batchd task list --json`.", TaskList),
+    Route("task", "GET", "/v1/tasks/{name}", "One task, or what is wrong with it.", Recipe),
+    Route(
+        "draft_task",
+        "POST",
+        "/v1/tasks/{name}/draft",
+        "The text of a new task, from the columns of a sample. Nothing is written.",
+        Draft,
+        parameters=(_FILE,),
+        seconds=_WITH_FILE,
+        takes_file=True,
+    ),
+    Route(
+        "check_table",
+        "POST",
+        "/v1/tasks/{name}/check",
+        "What would become of a table: `batchd task check --json`. Nothing is sent.",
+        Check,
+        parameters=(_FILE,),
+        seconds=_WITH_FILE,
+        takes_file=True,
+    ),
+    Route(
+        "try_table",
+        "POST",
+        "/v1/tasks/{name}/try",
+        "A few rows, asked for at once with the daemon's key: a line for each, then the sum. It is"
+        " paid without a batch, and counted as spent.",
+        Tried,
+        parameters=(_FILE, _ROWS),
+        seconds=_WITH_FILE,
+        takes_file=True,
+        in_lines=True,
     ),
     Route(
         "logs",

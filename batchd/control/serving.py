@@ -19,7 +19,8 @@ import anyio
 import structlog
 
 from batchd.control.addresses import near
-from batchd.control.app import PEER, build
+from batchd.control.app import build
+from batchd.control.door import PEER
 from batchd.control.peers import peer_of
 from batchd.runtime.listener import Bounds, serve
 from batchd.runtime.services import Services

@@ -10,12 +10,8 @@ from typing import Any
 
 import msgspec
 
-from batchd.control.messages import Jobs, Shown
+from batchd.control.messages import Jobs, Shape, Shown
 from batchd.control.task_shapes import TaskList, TaskTry
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Anything that a command says."""
 
 
 class Daemon(Shape, frozen=True):
@@ -296,6 +292,7 @@ class Finding(Shape, frozen=True):
     result: str  #: ok, warning or wrong
     text: str
     fix: str | None
+    by: str  #: who looked: this command, or the daemon as its own user
 
 
 class Findings(Shape, frozen=True):
@@ -313,6 +310,7 @@ class ConfigShow(Shape, frozen=True):
     file: str | None
     key_from: str | None
     settings: list[Setting]
+    source: str  #: whose they are: the daemon's, as it runs; or this command's own
 
 
 class Version(Shape, frozen=True):

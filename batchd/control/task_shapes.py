@@ -1,14 +1,11 @@
-"""What `batchd task ... --json` says, as types. They only ever grow."""
+"""What is said of tasks, as types: the answers of the socket, and of `batchd task ... --json`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Anything that a command says of tasks."""
+from batchd.control.messages import SCHEMA, Refusal, Shape
+from batchd.core.tasks import Task
 
 
 class KnownTask(Shape, frozen=True):
@@ -28,6 +25,26 @@ class TaskList(Shape, frozen=True):
     schema: int
     folder: str
     tasks: list[KnownTask]
+    source: str  #: who says so: the daemon, or the command itself where none can be asked
+
+
+class Recipe(Shape, frozen=True):
+    """One task, resolved; or what is wrong with it."""
+
+    name: str
+    folder: str
+    task: Task | None = None
+    problems: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+
+class Draft(Shape, frozen=True):
+    """The text of a new task, and the file that it is meant for. Nothing was written."""
+
+    name: str
+    file: str
+    text: str
+    schema: int = SCHEMA
 
 
 class TriedError(Shape, frozen=True):
@@ -56,6 +73,23 @@ class TriedCost(Shape, frozen=True):
     currency: str
 
 
+class TriedSum(Shape, frozen=True):
+    """What all rows together took."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost: TriedCost | None
+
+
+class Tried(Shape, frozen=True):
+    """One line of a trial: a row, or at its end the sum or a no."""
+
+    row: TriedRow | None = None
+    sum: TriedSum | None = None
+    refusal: Refusal | None = None
+
+
 class TaskTry(Shape, frozen=True):
     """`batchd task try --json`."""
 
@@ -67,3 +101,4 @@ class TaskTry(Shape, frozen=True):
     input_tokens: int
     output_tokens: int
     cost: TriedCost | None
+    source: str  #: who asked: the daemon, with its key; or the command itself

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from batchd.control.presence import Presence
 from batchd.control.spend import budget_as_dict
 from batchd.control.status import Status
 from batchd.control.why import Answer
+from batchd.core.findings import Finding, worst
 from batchd.core.hiding import redact, without_password
 from batchd.core.names import printable
 from batchd.settings import Provenance, Settings
@@ -32,7 +33,7 @@ def setting_of(name: str, settings: Settings, origins: Mapping[str, str]) -> dic
     return {"name": name, "value": value, "origin": origins.get(name, DEFAULT)}
 
 
-def config_as_dict(settings: Settings, provenance: Provenance) -> dict[str, Any]:
+def config_as_dict(settings: Settings, provenance: Provenance, *, source: str) -> dict[str, Any]:
     """`batchd config show --json`. Never a key."""
     found = [setting_of(name, settings, provenance.origins) for name in names_of(settings)]
     for setting in found:
@@ -42,7 +43,14 @@ def config_as_dict(settings: Settings, provenance: Provenance) -> dict[str, Any]
         "file": provenance.file,
         "key_from": provenance.key_from,
         "settings": found,
+        "source": source,
     }
+
+
+def findings_as_dict(found: Sequence[Finding]) -> dict[str, Any]:
+    """`batchd config check --json` and `batchd doctor --json`."""
+    told = [asdict(one) | {"text": redact(one.text)} for one in found]
+    return {"schema": SCHEMA, "result": str(worst(found)), "findings": told}
 
 
 def names_of(settings: Settings) -> list[str]:

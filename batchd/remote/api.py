@@ -82,3 +82,19 @@ class Remote(Protocol):
     async def close(self) -> None:
         """Give back the connections."""
         ...
+
+
+class Asking(Protocol):
+    """The models, asked one request at a time: for trying a task out, never for a job."""
+
+    async def answer(self, line: bytes) -> bytes:
+        """Send one request line's body; return the line that a batch would have answered with.
+
+        A refusal of this request (400, an unknown model) is an answer. Raises `RemoteDenied` and
+        `RemoteUnavailable`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        ...

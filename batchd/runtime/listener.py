@@ -19,6 +19,9 @@ import anyio
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+#: What a request's scope has to say how many seconds from now its connection may last, if not so many
+#: as any: an answer may take longer than a guest who says nothing may stay.
+STAY = "batchd.stay"
 _LEAVING_SECONDS = 1.0  #: of the 15 that a stop may take
 
 #: What a connection itself says of its requests, put into the scope of each.
@@ -113,7 +116,12 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._end = self.loop.call_later(self._longest, transport.abort)
-        self.app: Any = _with(self._told(transport), self.app)
+        self.app: Any = _with({**self._told(transport), STAY: self._stay}, self.app)
+
+    def _stay(self, seconds: float) -> None:
+        self._end.cancel()
+        if not self.transport.is_closing():
+            self._end = self.loop.call_later(seconds, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end.cancel()

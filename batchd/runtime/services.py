@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
 from batchd.core.contents import Count
+from batchd.core.findings import Finding
 from batchd.core.reasons import ReasonCode
 from batchd.meters.prices import Prices
-from batchd.remote.api import Remote
+from batchd.remote.api import Asking, Remote
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
 from batchd.runtime.garbage import Collector
@@ -32,6 +33,14 @@ log = structlog.get_logger()
 
 #: Reads the settings again, and says what came of it (`runtime/reloading.py`).
 Reload = Callable[[], Awaitable[ReloadSays]]
+
+
+class Checks(Protocol):
+    """One look at the configuration as it stands now, by the daemon (`configuration/checks.py`)."""
+
+    def all(self, *, is_offline: bool) -> Iterator[Finding]:
+        """Find everything, stage by stage; what builds on what is wrong is left out."""
+        ...
 
 
 class Intake:
@@ -77,6 +86,8 @@ class Services:
         default_factory=Provenance
     )  #: of the settings, as they were read
     reload: Reload | None = None  #: reads the settings again; None while there is nothing to reload
+    checks: Callable[[], Checks] | None = None  #: None where there is no configuration to look at
+    direct: Callable[[], Asking] | None = None  #: asks the models at once, with the daemon's key
     scan_only: str | None = None  #: why the inbox can't be watched (a network file system)
     collector: Collector = field(default_factory=Collector)
     intake: Intake = field(default_factory=Intake)

@@ -134,6 +134,11 @@ class Ledger(Lookups):
         self.changes += bool(shards)
         return shards
 
+    async def note_paid(self, task: str, paid: Mapping[str, ModelUsage], *, at: float) -> None:
+        """Add what was paid without a batch, for no job, to what was spent."""
+        await self._database.write(lambda connection: _Entry(connection, at).pay(task, paid))
+        self.changes += 1
+
     async def forget(self, *, before: float, most: int) -> int:
         """Remove jobs delivered before a time, with all that was noted of them; return how many."""
 
@@ -299,7 +304,7 @@ class _Entry:
         if isinstance(event, e.ShardReplaced):
             self._replace(event, row)
         if isinstance(event, e.ShardCollected):
-            self._spend(row["job"], event.usage)
+            self.pay(self._row("job", job=row["job"])["task"], event.usage)
         if isinstance(event, e.ShardCollected | e.ShardReplaced):
             self._settle(row["job"])
         if not isinstance(event, e.BatchSeen) or event.changed:
@@ -312,8 +317,8 @@ class _Entry:
         if moved != 1:
             raise BrokenInvariant(f"{type(event).__name__} moved {moved} rows from state {was}")
 
-    def _spend(self, job: str, usage: Mapping[str, ModelUsage]) -> None:
-        task = self._row("job", job=job)["task"] if usage else ""
+    def pay(self, task: str, usage: Mapping[str, ModelUsage]) -> None:
+        """Add what answers took to what was spent."""
         for model, used in usage.items():
             self._run("add_spend", {"task": task, "model": model, **values.spent(used)})
 

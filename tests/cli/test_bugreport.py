@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from batchd.cli.blinding import blind
 from batchd.cli.exits import Exit
+from batchd.control.blinding import blind
 from tests.acceptance.processes import KEY, Processes, processes_in
 from tests.cli.places import Shell, shell_in
 from tests.houses import delivered, drop, request

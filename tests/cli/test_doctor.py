@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from batchd.cli import machine
 from batchd.cli.exits import Exit
-from batchd.cli.findings import Result
-from batchd.cli.trying import as_user, not_writable
+from batchd.control import machine
+from batchd.control.trying import as_user, not_writable
+from batchd.core.findings import Result
 from batchd.spool.folders import Folders
 from tests.acceptance.processes import Processes, processes_in
 from tests.cli.places import Shell, shell_in

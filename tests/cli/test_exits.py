@@ -112,8 +112,10 @@ def shell(tmp_path, monkeypatch, capsys, served) -> Shell:
     Path("good.jsonl").write_text(json.dumps(line) + "\n")
     Path("odd.jsonl").write_text("nonsense\n")
     Path("taken.tar.gz").touch()
-    Path("config/tasks").mkdir(parents=True)
-    Path("config/tasks/plain.toml").write_text('model = "gpt-4o-mini"\nprompt = "{{ text }}"\n')
+    tasks = root.parent / "tasks"  # beside the daemon's configuration
+    monkeypatch.setenv("BATCHD_CONFIG", str(root.parent / "empty.toml"))
+    tasks.mkdir(exist_ok=True)
+    (tasks / "plain.toml").write_text('model = "gpt-4o-mini"\nprompt = "{{ text }}"\n')
     Path("table.csv").write_text("text\nsome text\n")
     Path("other.csv").write_text("other\nsome text\n")
     Path("folder").mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from batchd.configuration import load
+from batchd.configuration.checks import Checks
 from batchd.control.serving import listen
 from batchd.core.events import Paused
 from batchd.core.model import Pause
@@ -19,7 +22,7 @@ from batchd.runtime.threads import in_thread
 from tests.cli.places import Said, Shell, shell_in
 from tests.control.speaking import until
 from tests.fakes.clock import FakeClock
-from tests.houses import drop, live, open_services, requests, turn
+from tests.houses import drop, live, open_services, requests, turn, write_task
 
 COMMANDS = [
     "status", "status --json",
@@ -34,6 +37,12 @@ COMMANDS = [
     "logs --level warning --json", "logs --event job.* --json", "logs --since 1h",
     "logs nothing", "logs 0",
     "check good.jsonl", "check good.jsonl --json",
+    "task list", "task list --json", "task check mood table.csv", "task check mood table.csv --json",
+    "task check mod table.csv", "task check broken table.csv", "task check mood nothing.csv",
+    "task new mood2 --from table.csv --print", "task new mood --from table.csv",
+    "task new a --from odd.xyz", "config check --offline", "config check --offline --json",
+    "config show", "config show --json", "task try mod table.csv", "task try broken table.csv",
+    "task try mood odd.xyz", "task try mood other.csv", "task try mood nothing.csv",
 ]  # fmt: skip
 
 
@@ -52,6 +61,11 @@ async def house(root: Path) -> AsyncIterator[dict[str, str]]:
         while len(services.remote.opened) < 3:
             await turn(services)
             clock.advance(1.0)
+        write_task(root, "mood", 'model = "gpt-4o-mini"\nprompt = "{{ text }}"\n')
+        write_task(root, "broken", "model =\n")
+        services.checks = lambda: Checks(None, (), os.environ, Path.cwd())
+        services.direct = lambda: pytest.fail("nothing is to be asked of a provider here")
+        services.provenance = load(None, (), os.environ, Path.cwd()).provenance(os.environ)
         for name in ("odd.csv", "b\udcff.csv", ".hidden"):
             (root / "inbox" / name).touch()
         await services.ledger.record(Paused(what=Pause.INTAKE, by="anna"), at=clock.now())
@@ -85,22 +99,33 @@ def shell(tmp_path, monkeypatch, capsys) -> Shell:
         monkeypatch.setenv(f"BATCHD_FOLDERS__{name}", value)
     for name, value in (
         ("INBOX__SETTLE_SECONDS", "1"),
+        ("INBOX__EMPTY_GRACE_SECONDS", "3"),
+        ("BATCHES__DOUBT_SECONDS", "20"),
         ("INBOX__SCAN_SECONDS", "10"),
         ("BATCHES__POLL_MIN_SECONDS", "5"),
         ("BATCHES__POLL_MAX_SECONDS", "10"),
     ):
         monkeypatch.setenv(f"BATCHD_{name}", value)
+    config = tmp_path / "root" / "config" / "batchd.toml"
+    config.parent.mkdir(parents=True)
+    config.touch()
+    monkeypatch.setenv("BATCHD_CONFIG", str(config))
     Path("here.txt").touch()
+    Path("table.csv").write_text("id,text\na,one\nb,two\n")
+    Path("other.csv").write_text("title\none\n")
+    Path("odd.xyz").write_text("?")
     Path("good.jsonl").write_text("".join(json.dumps(line) + "\n" for line in requests(2)))
     return run
 
 
 def without_who(said: Said) -> Said:
     """An answer but for who gives it, where a setting is from, and how many seconds ago it was."""
-    out = re.sub(r'"source": ?"the (daemon|ledger)"', '"source": "X"', said.out)
+    out = re.sub(r'"(source|by)": ?"(the (daemon|ledger)|this command)"', '"\\1": "X"', said.out)
+    out = re.sub(r"^(the daemon finds:\n|# what the daemon runs with; )", "", out)
+    out = re.sub(r"^# /", "/", out)
     out = re.sub(r'"origin": ?"[^"]*"', '"origin": "X"', out)
     out = re.sub(r"\((the default|environment[^)]*|BATCHD_\w+)\)$", "(X)", out, flags=re.MULTILINE)
-    out = re.sub(r"\b\d+(\.\d+)? ?s\b", "N s", out)
+    out = re.sub(r"\b\d+(\.\d+)? ?s\b( ago)? *", "N s", out)  # with what aligns it
     out = re.sub(r'_seconds": -?[\d.]+', '_seconds": N', out)
     said_no = re.sub(r"; the daemon is not .* read only$", "", said.err, flags=re.MULTILINE)
     err = "".join(line for line in said_no.splitlines(True) if "the daemon is not" not in line)

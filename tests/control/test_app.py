@@ -107,7 +107,10 @@ async def test_what_is_not_there_or_not_one_is_said(tmp_path: Path):
         several = await refusal(services, "POST", "jobs", job[:2], "cancel")
         assert several.code == "ambiguous"
         assert job in str(several)
-        assert (await refusal(services, "GET", "nothing")).code == "not-found"
+        head, body = await raw(
+            services, b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        assert (b"404" in head, json.loads(body)["code"]) == (True, "not-found")
         assert not any(one.cancelled_at for one in await services.ledger.jobs_in("active"))
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from batchd.control.client import NotListening, Refused, ask
+from batchd.control.routes import ROUTES
 from batchd.control.serving import listening
 from batchd.runtime.threads import in_thread
 from tests.control.asking import open_batches
 from tests.control.raw import raw
 from tests.control.speaking import listening_house, say, until
+from tests.houses import write_task
 from tests.nobody import NOBODY
 
 
@@ -185,15 +187,18 @@ async def test_the_group_reads_and_the_owner_writes(capsys):
             assert (await asks(BERT, "POST", "pause")).startswith("refused: that concerns")
             assert await services.ledger.pauses() == {}
             assert (await asks(BERT, "POST", "reload")).startswith("refused: that concerns")
-            for route in ("status", "spend", "config", "logs", "standing"):
-                assert "refused" not in await asks(BERT, "GET", route)
+            write_task(root, "mood")
+            for route in ("status", "spend", "config", "logs", "standing", "tasks", "tasks/mood"):
+                assert "refused" not in await asks(BERT, "GET", *route.split("/"))
             assert "'changed': True" in await asks(ANNA, *wish)
             assert (await services.ledger.job(job)).hold_text == f"by user {ANNA}"
 
             services.folders.socket.chmod(0o666)  # what the folder allows is not all that counts
-            for route in ("jobs", "status", "why", "spend", "config", "logs", "standing"):
-                said = await asks(CARL, "GET", route, groups=())
-                assert said.startswith("refused: only those")
+            assert {route.method for route in ROUTES} == {"GET", "POST"}
+            for route in ROUTES:
+                path = route.path.replace("{id}", job).replace("{name}", "mood").split("/")[2:]
+                said = await asks(CARL, route.method, *path, groups=())
+                assert said.startswith("refused: "), route
             assert "'changed': True" in await asks(0, "POST", "jobs", job, "cancel", groups=())
 
 

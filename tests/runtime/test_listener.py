@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from batchd.runtime.listener import Bounds, serve
+from batchd.runtime.listener import STAY, Bounds, serve
 
 ROOMY = Bounds(at_once=16, longest=30.0)
 ASKED = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -117,3 +117,28 @@ async def test_a_guest_who_does_not_leave_keeps_nobody(listener):
     await stream.aclose()
 
     assert seconds < 5.0
+
+
+async def test_an_answer_that_takes_longer_may_keep_its_connection(listener):
+    async def slow(scope, receive, send) -> None:
+        scope[STAY](30.0)
+        await anyio.sleep(0.3)  # the kernel's time, and longer than any may stay
+        await tell(scope, receive, send)
+
+    async with (
+        serving(slow, listener, Bounds(at_once=16, longest=0.1)),
+        await connected(listener) as stream,
+    ):
+        await stream.send(ASKED)
+        assert (await all_of(stream)).startswith(b"HTTP/1.1 200")
+
+
+async def test_and_no_longer_than_it_has_said(listener):
+    async def slower(scope, receive, send) -> None:
+        scope[STAY](0.1)
+        await anyio.sleep_forever()
+
+    async with serving(slower, listener), await connected(listener) as stream:
+        await stream.send(ASKED)
+        with anyio.fail_after(10):
+            assert await all_of(stream) == b""

@@ -197,3 +197,15 @@ async def test_what_is_to_be_tried_again_counts_by_the_record_where_a_request_ha
         tally = replace(collected(f"{JOB}-1", 5), kept=5, failed=0, usage={})
         await ledger.record(*to_ended(f"{JOB}-1"), tally, at=NOVEMBER_30)
         assert await standing(ledger) == Spending(under_way=1.0)
+
+
+async def test_what_is_paid_without_a_batch_is_spent_like_all_else(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        changes = ledger.changes
+        await ledger.note_paid("mood", spent(1.5), at=NOVEMBER_30)
+        await ledger.note_paid("mood", spent(2.0), at=NOVEMBER_30)
+        await ledger.note_paid("mood", spent(4.0), at=NOVEMBER_30 + DAY)
+
+        assert await standing(ledger) == Spending(today=3.5, month=3.5)
+        assert await standing(ledger, NOVEMBER_30 + DAY) == Spending(today=4.0, month=4.0)
+        assert ledger.changes == changes + 3, "whoever shows the budget looks again"

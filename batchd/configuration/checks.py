@@ -10,13 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from shlex import quote
 
-from batchd.cli.asking import recipes_of
-from batchd.cli.findings import Finding, ok, warning, wrong
-from batchd.cli.telling_checks import notices
 from batchd.configuration import Loaded, api_key, base_url, load
 from batchd.configuration.credentials import REMEDY, files_with_key
+from batchd.configuration.notice_checks import notices
 from batchd.configuration.sources import find_file, from_file
 from batchd.core.errors import ConfigError, RemoteDenied, RemoteError
+from batchd.core.findings import Finding, ok, warning, wrong
 from batchd.core.hiding import without_password
 from batchd.core.words import size
 from batchd.settings import Settings
@@ -32,12 +31,16 @@ class Checks:
     """One look at a configuration. `loaded` is there once the values are good."""
 
     def __init__(
-        self, config: Path | None, overrides: Sequence[str], environment: Mapping[str, str]
+        self,
+        config: Path | None,
+        overrides: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path,
     ) -> None:
         self._config = config
         self._overrides = overrides
         self._environment = environment
-        self._cwd = Path.cwd()
+        self._cwd = cwd
         self.loaded: Loaded | None = None
 
     def all(self, *, is_offline: bool) -> Iterator[Finding]:
@@ -92,9 +95,9 @@ class Checks:
 
 def tasks(loaded: Loaded) -> Iterator[Finding]:
     """Look at each task file. A broken one keeps its own files waiting, and nobody else's."""
-    from batchd.spool.recipes import Broken  # late: its templates need a library
+    from batchd.spool.recipes import Broken, Recipes  # late: its templates need a library
 
-    recipes = recipes_of(loaded)
+    recipes = Recipes(loaded.tasks, loaded.settings.defaults)
     found = {name: recipes.get(name) for name in recipes.names()}
     broken = [task for task in found.values() if isinstance(task, Broken)]
     for mistake in (mistake for task in broken for mistake in task.problems):
@@ -203,7 +206,7 @@ def _key(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding
 
 
 def _api(settings: Settings, *, key: str, address: str | None) -> Iterator[Finding]:
-    from batchd.cli.reaching import reach  # late: the SDK is slow to import
+    from batchd.configuration.reaching import reach  # late: the SDK is slow to import
 
     where = without_password(address) if address else _PROVIDER
     try:

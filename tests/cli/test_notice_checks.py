@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchd.cli.exits import Exit
-from batchd.cli.telling_checks import notices
+from batchd.configuration.notice_checks import notices
 from tests.cli.places import shell_in
 from tests.houses import settings
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
-from batchd.cli.findings import Finding, ok, warning, wrong
+from batchd.core.findings import Finding, ok, warning, wrong
 from batchd.spool.folders import Folders
 
 _ROOT = 0
@@ -26,7 +26,16 @@ def permissions(folders: Folders) -> Iterator[Finding]:
             "rights", f"tried as {name_of(me)}, and the daemon's user is {name_of(owner)}", command
         )
     user = owner if me == _ROOT else me
-    refused = as_user(user, lambda: not_writable(places))
+    yield from _told(user, as_user(user, lambda: not_writable(places)))
+
+
+def as_itself(folders: Folders) -> Iterator[Finding]:
+    """Write into each folder as the daemon, by the daemon."""
+    places = (folders.staging, folders.outbox, folders.work)
+    yield from _told(os.getuid(), not_writable(places))
+
+
+def _told(user: int, refused: Sequence[str]) -> Iterator[Finding]:
     for place in refused:
         fix = f"chown {name_of(user)} {quote(place)}, or chmod g+rwx for one of its groups"
         yield wrong("rights", f"{name_of(user)} may not write into {place}", fix)

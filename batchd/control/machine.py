@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import join, quote
 
-from batchd.cli.findings import Finding, ok, warning, wrong
 from batchd.control.client import NotListening, Refused, ask
 from batchd.control.presence import presence
 from batchd.core.errors import ConfigError
+from batchd.core.findings import Finding, ok, warning, wrong
 from batchd.core.names import printable
 from batchd.spool.folders import Folders
 from batchd.store.identity import is_blank, must_be_whole
@@ -116,7 +116,7 @@ def groups(folders: Folders) -> Iterator[Finding]:
 
 
 def clocks(folders: Folders) -> Iterator[Finding]:
-    """Look whether the file system's clock is ours, and whether ours is kept right."""
+    """Look whether the file system's clock is ours."""
     probe = folders.staging / f".batchd-doctor-{os.getpid()}"
     try:
         probe.touch(exist_ok=False)
@@ -127,13 +127,16 @@ def clocks(folders: Folders) -> Iterator[Finding]:
     if abs(ahead) > _NOTABLE:
         text = f"the folders' file system is {ahead:+.0f} s from this machine's clock"
         yield warning("clock", text, "timedatectl set-ntp true, on both machines")
-        return
+    else:
+        yield ok("clock", "the folders have this machine's clock")
+
+
+def kept_right() -> Iterator[Finding]:
+    """Look whether somebody keeps this machine's clock right; systemd says so to whoever asks."""
     synchronised = _said(["timedatectl", "show", "-p", "NTPSynchronized", "--value"])
     if synchronised == "no":
         text = "nobody keeps this machine's clock right; times in receipts may be wrong"
         yield warning("clock", text, "timedatectl set-ntp true")
-    else:
-        yield ok("clock", "the folders have this machine's clock")
 
 
 def unit(*, places: Sequence[Path] = _UNITS) -> Iterator[Finding]:

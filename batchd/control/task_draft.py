@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from string import Template
 
 from batchd.core.names import printable
 from batchd.core.records import Record
+from batchd.core.tasks import TaskInput
 from batchd.core.templates import as_json
+from batchd.tables import find_layout, records_of
 
 _MODEL = "gpt-5-nano"  # the cheapest that the provider's list of batch models has, 2026-11
 _SHOWN = 60  #: characters of a value, as an example
+_LOOKED_AT = 200  #: records: enough to see which column tells them apart
 _LONG = 400  #: characters: a text that may be longer than a prompt needs
 _JINJA = frozenset(
     [
@@ -68,92 +74,117 @@ class Sample:
         return [one if isinstance(one, str) else "" if one is None else as_json(one) for one in found]  # fmt: skip
 
 
+#: What a draft says. Every key of a task file that is of use to a beginner stands there once.
+_DRAFT = Template("""\
+# $name: say here what it is for.
+#
+# Takes: a table with the $column_word of $file, from which it was made.
+# Adds:  answer.
+# Check it: batchd task check $name FILE; try it: batchd task try $name FILE --rows 3
+#
+# Every key of a task file is explained in docs/tasks.md.
+
+description = ""
+
+$model
+
+# What holds for every row: who the model is, the rules, examples. What begins alike is cached
+# by the provider, and costs less.
+system = '''
+You answer from what you are given, and from nothing else.
+'''
+
+# What is asked of each row. A column stands between braces; `| shorten(2000)` cuts a long
+# text at a word's end, `| default("")` is for one that may be missing. What a row of the
+# sample has ($file):
+#
+$columns
+prompt = '''
+What is to be said of this?
+
+$questions
+'''
+
+# Several rows can share a request, where the instructions are longer than a row. The prompt
+# then has `records`: {% for record in records %}{{ record.id }}: ... {% endfor %}
+# records_per_request = 10
+
+# Passed to the model as they are. A limit keeps an answer without end from being paid for.
+[parameters]
+max_completion_tokens = 1000
+
+[input]
+# The column that tells rows apart, in answers and in errors; without it, the row's number.
+$id
+
+[output]
+# Where the answer's text goes. With a schema, each of its properties is a column instead:
+column = "answer"
+#
+# [output.schema]
+# type = "object"
+# additionalProperties = false
+# required = ["reason", "fits"]
+#
+# [output.schema.properties.reason]
+# type = "string"
+# description = "Why, in one sentence"
+#
+# [output.schema.properties.fits]
+# type = "boolean"
+""")
+_MODEL_HERE = """\
+# As the provider calls it: it decides how good an answer is, and what a row costs.
+model = "{model}\""""
+_MODEL_ELSEWHERE = """\
+# What [defaults] says, {default}, unless another one is named here.
+# model = "{model}\""""
+
+
+def sample_of(path: Path) -> Sample:
+    """Read what a task is made from. Raises `BadTable`."""
+    layout = find_layout(path, TaskInput(), name=path.name, pause=lambda: None)
+    records = list(islice(records_of(path, layout, pause=lambda: None), _LOOKED_AT))
+    return Sample(path.name, layout.columns or _members(records), records)
+
+
+def _members(records: Sequence[Record]) -> tuple[str, ...]:
+    """Objects have no header: the members that any of them has, in the order they are met."""
+    return tuple(dict.fromkeys(name for record in records for name in record.fields))
+
+
 def draft(name: str, sample: Sample, *, model: str | None) -> str:
     """Write it."""
-    return (
-        "\n".join([*_head(name, sample), *_model(model), *_prompt(sample), *_rest(sample)]) + "\n"
+    names = {column: _name(column) for column in sample.columns}
+    column = _id_column(sample)
+    return _DRAFT.substitute(
+        name=name,
+        file=_comment(sample.file),
+        column_word="column" if len(names) == 1 else "columns",
+        model=_model(model),
+        columns="\n".join(_examples(sample, names)),
+        questions="\n".join(_questions(sample, names)),
+        id='# id = "id"' if column is None else f"id = {_toml(column)}",
     )
 
 
-def _head(name: str, sample: Sample) -> Iterator[str]:
-    many = "" if len(sample.columns) == 1 else "s"
-    yield f"# {name}: say here what it is for."
-    yield "#"
-    yield f"# Takes: a table with the column{many} of {_comment(sample.file)}, from which it was made."
-    yield "# Adds:  answer."
-    yield f"# Check it: batchd task check {name} FILE; try it: batchd task try {name} FILE --rows 3"
-    yield "#"
-    yield "# Every key of a task file is explained in docs/tasks.md."
-    yield ""
-    yield 'description = ""'
-    yield ""
+def _model(default: str | None) -> str:
+    if default is None:
+        return _MODEL_HERE.format(model=_MODEL)
+    return _MODEL_ELSEWHERE.format(model=_MODEL, default=_comment(default))
 
 
-def _model(model: str | None) -> Iterator[str]:
-    if model is None:
-        yield "# As the provider calls it: it decides how good an answer is, and what a row costs."
-        yield f'model = "{_MODEL}"'
-    else:
-        yield f"# What [defaults] says, {_comment(model)}, unless another one is named here."
-        yield f'# model = "{_MODEL}"'
-    yield ""
-    yield "# What holds for every row: who the model is, the rules, examples. What begins alike is cached"
-    yield "# by the provider, and costs less."
-    yield "system = '''"
-    yield "You answer from what you are given, and from nothing else."
-    yield "'''"
-    yield ""
-
-
-def _prompt(sample: Sample) -> Iterator[str]:
-    yield "# What is asked of each row. A column stands between braces; `| shorten(2000)` cuts a long"
-    yield '# text at a word\'s end, `| default("")` is for one that may be missing. What a row of the'
-    yield f"# sample has ({_comment(sample.file)}):"
-    yield "#"
-    names = {column: _name(column) for column in sample.columns}
+def _examples(sample: Sample, names: Mapping[str, str]) -> Iterator[str]:
+    """How each column is written in a template, and what a row has there."""
     wide = max(map(len, names.values()), default=0)
     for column, name in names.items():
-        yield f"#   {{{{ {name} }}}}{'':<{wide - len(name)}}  {_example(sample.texts(column))}".rstrip()
-    yield "prompt = '''"
-    yield "What is to be said of this?"
-    yield ""
+        written = f"{{{{ {name} }}}}{'':<{wide - len(name)}}"
+        yield f"#   {written}  {_example(sample.texts(column))}".rstrip()
+
+
+def _questions(sample: Sample, names: Mapping[str, str]) -> Iterator[str]:
     for column, name in names.items():
         yield f"{_label(column)}: {{{{ {name}{_filters(sample, column)} }}}}"
-    yield "'''"
-    yield ""
-    yield "# Several rows can share a request, where the instructions are longer than a row. The prompt"
-    yield "# then has `records`: {% for record in records %}{{ record.id }}: ... {% endfor %}"
-    yield "# records_per_request = 10"
-    yield ""
-
-
-def _rest(sample: Sample) -> Iterator[str]:
-    yield "# Passed to the model as they are. A limit keeps an answer without end from being paid for."
-    yield "[parameters]"
-    yield "max_completion_tokens = 1000"
-    yield ""
-    yield "[input]"
-    yield "# The column that tells rows apart, in answers and in errors; without it, the row's number."
-    if (column := _id_column(sample)) is not None:
-        yield f"id = {_toml(column)}"
-    else:
-        yield '# id = "id"'
-    yield ""
-    yield "[output]"
-    yield "# Where the answer's text goes. With a schema, each of its properties is a column instead:"
-    yield 'column = "answer"'
-    yield "#"
-    yield "# [output.schema]"
-    yield '# type = "object"'
-    yield "# additionalProperties = false"
-    yield '# required = ["reason", "fits"]'
-    yield "#"
-    yield "# [output.schema.properties.reason]"
-    yield '# type = "string"'
-    yield '# description = "Why, in one sentence"'
-    yield "#"
-    yield "# [output.schema.properties.fits]"
-    yield '# type = "boolean"'
 
 
 def _name(column: str) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 
-from batchd.cli.findings import Finding, ok, warning, wrong
 from batchd.core.errors import ConfigError
+from batchd.core.findings import Finding, ok, warning, wrong
 from batchd.runtime.secrets import read_secret
 from batchd.settings import Notify, Settings
 

@@ -52,8 +52,16 @@ def test_the_file_is_the_named_one_else_the_environments_else_the_usual_ones(tmp
     assert found(Path("n.toml"), BATCHD_CONFIG="etc.toml") == named
     assert found(BATCHD_CONFIG="n.toml") == named
     assert found() == usual
+    own = tmp_path / "home/.config/batchd/batchd.toml"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    home = str(tmp_path / "home")
+    assert found(HOME=home) == usual
     usual.unlink()
     assert found() == etc
+    assert found(HOME=home) == own
+    assert found(XDG_CONFIG_HOME=f"{home}/.config", HOME="/nowhere") == own
+    assert found(XDG_CONFIG_HOME="relative", HOME="/nowhere") == etc
     etc.unlink()
     assert found() is None
 

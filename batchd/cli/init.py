@@ -19,7 +19,10 @@ import click
 
 from batchd.cli.exits import Exit, complain
 from batchd.cli.task_readmes import readme_of
+from batchd.configuration import load
 from batchd.configuration.shipped import shipped
+from batchd.configuration.sources import find_file
+from batchd.core.errors import ConfigError
 from batchd.core.names import is_task_name, printable
 from batchd.core.tasks import Task
 from batchd.settings import Defaults
@@ -35,6 +38,8 @@ next:
   batchd run{config_option}
   cp FILE.jsonl {inbox}           requests; or a table into the folder of a task:
   cp FILE.csv {inbox}/TASK"""
+_ELSEWHERE = """
+its settings are {its}, and its tasks lie in tasks/ beside them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,13 @@ class Step:
 
 
 @click.command()
-@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The settings of a root whose settings lie elsewhere, such as a service's.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
 @click.option(
     "--acl",
@@ -55,30 +66,61 @@ class Step:
     metavar="USER",
     help="Let this user, whom the daemon runs as, read files whatever the umask of who makes them (a default ACL).",
 )
-def init(folder: Path, dry_run: bool, user: str | None) -> int:
+def init(folder: Path | None, config: Path | None, dry_run: bool, user: str | None) -> int:
     """Make a root: folders, a README in each, a configuration and tasks to begin with.
 
     DIR (the current folder, if not given) holds them. Each task file in its config/tasks/ has its
-    drop folder in inbox/; where there is no config/tasks/ yet, the ready ones are put there. What is there already stays as it is, so that
-    it can be done again at any time.
+    drop folder in inbox/; where there is no config/tasks/ yet, the ready ones are put there. What is
+    there already stays as it is, so that it can be done again at any time. Of a service's root the
+    settings and tasks are those of the service, wherever they lie.
     """
-    root = folder.absolute()
+    root, its = _root_and_settings(folder, config)
+    own = root / "config" / "batchd.toml"
     keep_strangers_out()
     # Looked at before anything is made: the first step makes all folders.
-    tasks = _tasks_to_be(root)
-    steps = [*_steps(root), *_task_steps(root, tasks)]
+    tasks = _tasks_to_be(its)
+    steps = [*_steps(root, its), *_task_steps(root, its, tasks)]
     for step, is_there in [(step, os.path.lexists(step.path)) for step in steps]:
         _take(step, root, is_there=is_there, dry_run=dry_run)
     done = user is None or _allow(user, Folders(root), dry_run=dry_run)
     for hint in _hints(Folders(root)):
         complain(hint)
     if not dry_run:
-        config = root / "config" / "batchd.toml"
-        is_here = root == Path.cwd()
-        option = "" if is_here else f" --config {config} --set folders.root={root}"
-        text = _NEXT.format(config=config, config_option=option, inbox=root / "inbox")
-        click.echo(printable_lines(text))
+        click.echo(printable_lines(_next(root) if its == own else _ELSEWHERE.format(its=its)))
     return Exit.OK if done else Exit.PARTLY
+
+
+def _next(root: Path) -> str:
+    config = root / "config" / "batchd.toml"
+    is_here = root == Path.cwd()
+    option = "" if is_here else f" --config {config} --set folders.root={root}"
+    return _NEXT.format(config=config, config_option=option, inbox=root / "inbox")
+
+
+def _root_and_settings(folder: Path | None, config: Path | None) -> tuple[Path, Path]:
+    """Return the root that is meant, and the file with its settings: its own, or a service's.
+
+    Without this, `init` on a service's root would make settings and tasks that no daemon reads.
+    """
+    root = (folder or Path()).absolute()
+    if config is not None:
+        loaded = load(config, [], {}, Path.cwd())
+        assert loaded.source is not None
+        its = loaded.settings.folders.root
+        if folder is not None and its.resolve() != root.resolve():
+            raise ConfigError(f"--config {config} is about {its}, not {root}: name one of the two")
+        return its, loaded.source
+    own = root / "config" / "batchd.toml"
+    found = find_file(None, environment=os.environ, cwd=root)
+    return root, found if found is not None and _is_about(found, root) else own
+
+
+def _is_about(file: Path, root: Path) -> bool:
+    try:
+        loaded = load(file, [], {}, file.parent)
+    except ConfigError:
+        return False  # whoever runs with it is told
+    return loaded.settings.folders.root.resolve() == root.resolve()
 
 
 def printable_lines(text: str) -> str:
@@ -86,26 +128,25 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.splitlines()))
 
 
-def _steps(root: Path) -> Iterator[Step]:
+def _steps(root: Path, config: Path) -> Iterator[Step]:
     folders = Folders(root)
     for path in (folders.inbox, folders.staging, folders.outbox, folders.var, folders.work):
         yield Step(path, "a folder", folders.prepare)
     for path in (folders.inbox, folders.outbox, folders.var):
         text = files("batchd.cli").joinpath("readmes", f"{path.name}.txt").read_bytes()
         yield Step(path / README, "what belongs there", _writes(path / README, text))
-    config = root / "config" / "batchd.toml"
     text = shipped("config", "batchd.toml").read_bytes()
     yield Step(config, "every setting, with its default", _writes(config, text))
 
 
-def _tasks_to_be(root: Path) -> Recipes:
+def _tasks_to_be(config: Path) -> Recipes:
     """The root's own task files; where it has none, those that are put there."""
-    own = root / "config" / "tasks"
+    own = config.parent / "tasks"
     return Recipes(own if own.is_dir() else shipped("config", "tasks"), Defaults())
 
 
-def _task_steps(root: Path, tasks: Recipes) -> Iterator[Step]:
-    own, names = root / "config" / "tasks", list(filter(is_task_name, tasks.names()))
+def _task_steps(root: Path, config: Path, tasks: Recipes) -> Iterator[Step]:
+    own, names = config.parent / "tasks", list(filter(is_task_name, tasks.names()))
     # Once and as a whole: a ready task that somebody took out is not wanted.
     yield Step(own, f"{len(names)} tasks ready to use", partial(_copy_folder, tasks.folder, own))
     for name in names:
@@ -123,6 +164,9 @@ def _copy_folder(source: Path, target: Path) -> None:
         copy = part / file.relative_to(source)
         make_folder(copy.parent)
         place(copy, file.read_bytes())
+    if target.parent.stat().st_mode & stat.S_IROTH:  # /etc: another user's daemon reads it
+        for path in (part, *part.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
     move(part, target)
 
 
@@ -140,7 +184,8 @@ def _writes(path: Path, content: bytes) -> Callable[[], object]:
 
 
 def _take(step: Step, root: Path, *, is_there: bool, dry_run: bool) -> None:
-    name = printable(str(step.path.relative_to(root)))
+    is_below = step.path.is_relative_to(root)
+    name = printable(str(step.path.relative_to(root) if is_below else step.path))
     if is_there:
         click.echo(f"kept   {name}")
         return

@@ -20,7 +20,8 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--config",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="Read this file instead of ./config/batchd.toml or /etc/batchd/batchd.toml.",
+        help="Read this file instead of ./config/batchd.toml, ~/.config/batchd/batchd.toml or"
+        " /etc/batchd/batchd.toml.",
     )
     one = click.option(
         "--set",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -23,8 +24,17 @@ def find_file(
         return _named(cwd / config.expanduser(), by=f"--config {config}")
     if named := environment.get("BATCHD_CONFIG"):
         return _named(cwd / Path(named).expanduser(), by=f"BATCHD_CONFIG={named}")
-    usual = (cwd / "config" / "batchd.toml", etc)
-    return next((file for file in usual if file.is_file()), None)
+    usual = (cwd / "config" / "batchd.toml", *_of_person(environment), etc)
+    # Not Path.is_file(): that raises where a folder is somebody else's, as HOME is after `sudo -u`.
+    return next((file for file in usual if os.path.isfile(file)), None)  # noqa: PTH113
+
+
+def _of_person(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Where `batchd service install --user` puts it: without a word whoever has one means that."""
+    if (chosen := environment.get("XDG_CONFIG_HOME", "")).startswith("/"):
+        yield Path(chosen) / "batchd" / "batchd.toml"
+    elif (home := environment.get("HOME", "")).startswith("/"):
+        yield Path(home) / ".config" / "batchd" / "batchd.toml"
 
 
 def _named(file: Path, *, by: str) -> Path:

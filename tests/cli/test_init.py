@@ -209,3 +209,50 @@ def test_what_a_kill_left_of_the_ready_tasks_is_made_anew(shell):
 
     assert not Path("config/.tasks.part").exists()
     assert not Path("config/tasks/half.toml").exists()
+
+
+def of_a_service(tmp_path: Path) -> tuple[Path, Path]:
+    """A root, and its settings that lie elsewhere, readable by everybody as in /etc."""
+    root, file = tmp_path / "spool", tmp_path / "etc" / "batchd" / "batchd.toml"
+    file.parent.mkdir(parents=True)
+    file.parent.chmod(0o755)
+    file.write_text(f'[folders]\nroot = "{root}"\n')
+    return root, file
+
+
+def test_of_a_services_root_the_services_settings_and_tasks_count(shell, tmp_path, monkeypatch):
+    """A second configuration in the root would be read by nobody, and its tasks' files wait."""
+    root, file = of_a_service(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "etc"))
+
+    said = shell("init", str(root))
+
+    assert said.code == Exit.OK
+    assert not (root / "config").exists()
+    assert f"kept   {file}" in said.out
+    assert f"its settings are {file}" in said.out
+    assert (root / "inbox" / "sentiment" / "README.txt").is_file()
+    tasks = file.parent / "tasks"
+    assert stat.S_IMODE(tasks.stat().st_mode) == 0o755
+    assert stat.S_IMODE((tasks / "sentiment.toml").stat().st_mode) == 0o644
+
+
+def test_the_settings_name_the_root_and_another_one_is_a_mistake(shell, tmp_path):
+    root, file = of_a_service(tmp_path)
+
+    assert shell("init", "--config", str(file)).code == Exit.OK
+    assert (root / "inbox").is_dir()
+    said = shell("init", "other", "--config", str(file))
+
+    assert said.code == Exit.CONFIGURATION
+    assert f"is about {root}, not {Path('other').absolute()}" in said.err
+
+
+def test_settings_of_another_root_do_not_count(shell, tmp_path, monkeypatch):
+    of_a_service(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "etc"))
+
+    shell("init", "new")
+
+    assert Path("new/config/batchd.toml").is_file()
+    assert Path("new/config/tasks/sentiment.toml").is_file()

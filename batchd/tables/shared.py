@@ -1,9 +1,9 @@
 """The texts that the cells of a workbook share: each by its number, and few of them in memory.
 
 A workbook has each text once, whoever shows it: a table of 400,000 rows can have four million of
-them. Those behind the first eight megabytes wait in a scratch file, in blocks. Programs number texts
-as they come, so a block mostly has what the next cells ask for; a sheet that was sorted afterwards
-asks for another block with each row, which is why blocks are small.
+them. More than a megabyte of them waits in a scratch file, in blocks. Programs number texts as they
+come, so a block mostly has what the next cells ask for; a sheet that was sorted afterwards asks for
+another block with each row, which is why blocks are small.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 from batchd.tables.opening import Pause
 from batchd.tables.parts import BadPart, Part, unescaped
 
-_IN_MEMORY = 1 << 23  #: bytes of texts, before they go into the file
+_IN_MEMORY = 1 << 20  #: bytes of texts, before they go into the file
 _TEXTS, _BYTES = 64, 1 << 13  #: in a block at most, but for one text that is longer by itself
 _BLOCKS = 64  #: of those read last, kept for texts that come again and again
 _encode = msgspec.msgpack.Encoder().encode

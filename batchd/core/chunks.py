@@ -42,9 +42,12 @@ class Chunks:
 
     def of(self, custom_id: str) -> tuple[int, ...] | None:
         """Return the rows of a request; None where no request of this shard has that id."""
-        place = self._place(_row(custom_id))
+        row = _row(custom_id)
+        place = self._place(row)
         if place is None or place % self.size:
             return None
+        if self.size == 1:
+            return (row,)  # as nearly always
         return tuple(self._row_at(n) for n in range(place, self._end(place)))
 
     def _end(self, place: int) -> int:

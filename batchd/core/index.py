@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 _WORDS = 3  # row and source, offset, length
 _WORD = "Q"
+ENTRY_BYTES = 8 * _WORDS
 
 
 class Source(IntEnum):
@@ -57,9 +58,13 @@ class AnswerIndex:
         head = row << 8 | source
         if unsent:
             head |= _UNSENT
-        if as_json is not None:
-            head |= _IS_NOTED | _JSON if as_json else _IS_NOTED
-        self._words.extend((head, offset, length))
+        self._words.extend((head | _noted(as_json), offset, length))
+
+    def add_from(self, other: AnswerIndex, number: int, *, as_json: bool | None) -> None:
+        """Note what another index has as its `number`-th entry (from 0)."""
+        at = number * _WORDS
+        head, offset, length = other._words[at : at + _WORDS]
+        self._words.extend((head | _noted(as_json), offset, length))
 
     def __len__(self) -> int:
         return len(self._words) // _WORDS
@@ -97,13 +102,19 @@ class AnswerIndex:
     @classmethod
     def decode(cls, content: bytes) -> AnswerIndex:
         """Undo `encode`. Raises `ValueError` for a length that can't be."""
-        if len(content) % (8 * _WORDS):
+        if len(content) % ENTRY_BYTES:
             raise ValueError("an answer index of odd length")
         index = cls()
         words = array(_WORD)
         words.frombytes(content)
         index._words = _little(words)
         return index
+
+
+def _noted(as_json: bool | None) -> int:
+    if as_json is None:
+        return 0
+    return _IS_NOTED | _JSON if as_json else _IS_NOTED
 
 
 def _entry(head: int, offset: int, length: int) -> Entry:

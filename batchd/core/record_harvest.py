@@ -40,7 +40,7 @@ class RecordHarvest(Harvest):
     def missing(self) -> Iterator[tuple[str, int]]:
         """Yield the requests that nothing has answered yet: custom_id and first row."""
         for chunk in self._chunks:
-            if chunk[0] not in self._spots:
+            if not self._places[chunk[0]]:
                 yield custom_id_of(chunk), chunk[0]
 
     def _bring(self, answer: Answer, spot: Spot, *, executed: bool) -> None:
@@ -51,7 +51,7 @@ class RecordHarvest(Harvest):
         taken = self._taker.take(answer, [(row, self._id_of(row)) for row in rows])
         if taken.oddities:
             self._oddities.update(taken.oddities)
-        if rows[0] not in self._spots:
+        if not self._places[rows[0]]:
             for row, one in taken.answers:
                 self._settle(row, one, spot, executed=executed)
             self._spend(answer)

@@ -90,7 +90,7 @@ def attempts_before(shard: Shard, shards: Sequence[Shard]) -> array[int]:
 
 def executions(shards: Iterable[Shard], *, last_row: int) -> array[int]:
     """Return, by row number (0 is unused), how often each row was executed, or expired."""
-    counts = array("H", bytes(2 * (last_row + 1)))
+    counts = array("H", (0,)) * (last_row + 1)
     for shard in shards:
         for first, last in (shard.rows - shard.uncounted).ranges:
             _count(counts, first, min(last, last_row) + 1)

@@ -7,14 +7,15 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from batchd.core.errors import BatchdError, BrokenInvariant
-from batchd.core.index import AnswerIndex, Source
+from batchd.core.index import ENTRY_BYTES, AnswerIndex, Source
 from batchd.core.subjects import Shard
 from batchd.spool.work import Work
 
 _MOST_OPEN = 16  #: files at once; a job of a thousand shards has two thousand, a process far fewer
+_PAGE, _MOST_PAGES = 512, 64  #: entries of an index that are read at once; such parts in memory
 KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
 
 
@@ -37,7 +38,7 @@ class Kept(NamedTuple):
 
 
 class KeptAnswers:
-    """Row by row access: sixteen bytes per row in memory, the lines stay on disk."""
+    """Row by row access: eight bytes per row in memory, all else stays on disk."""
 
     def __init__(self, work: Work, shards: Sequence[Shard]) -> None:
         """Find every row's answer. Raises `AnswersGone` for the first shard that lacks some."""
@@ -47,28 +48,47 @@ class KeptAnswers:
         self._files: dict[tuple[int, Source], int] = {}
         last = max((s.rows.ranges[-1][1] for s in shards), default=0)
         #: by row: shard and entry of the answer that counts. Later shards are later rounds.
-        self._where = array("Q", bytes(8 * (last + 1)))
-        self._indexes = [self._read(number) for number in range(len(self._shards))]
+        self._where = array("Q", (0,)) * (last + 1)
+        #: by shard and number: the parts of indexes that were asked for last
+        self._pages: dict[tuple[int, int], AnswerIndex] = {}
+        for number in range(len(self._shards)):
+            self._find(number)
 
-    def _read(self, number: int) -> AnswerIndex:
-        shard, where = self._shards[number], self._where
+    def _find(self, number: int) -> None:
+        ends, first, where = dict.fromkeys(Source, 0), (number << 32) + 1, self._where
+        with self._index_of(number) as index:
+            while page := AnswerIndex.decode(index.read(_PAGE * ENTRY_BYTES)):
+                for place, (row, unsent) in enumerate(page.rows(), start=first):
+                    if not unsent or not where[row]:
+                        where[row] = place
+                first += len(page)
+                for source, end in page.ends().items():
+                    ends[source] = max(ends[source], end)
+        self._check(self._shards[number], ends)
+
+    @contextmanager
+    def _index_of(self, number: int) -> Iterator[BinaryIO]:
+        shard = self._shards[number]
         try:
-            content = self._work.answers(shard.job, shard.id, "index").read_bytes()
-            index = AnswerIndex.decode(content)
-            for place, (row, unsent) in enumerate(index.rows(), start=(number << 32) + 1):
-                if not unsent or not where[row]:
-                    where[row] = place
-            ends = index.ends()
+            with self._work.answers(shard.job, shard.id, "index").open("rb") as file:
+                yield file
         except (FileNotFoundError, ValueError, IndexError) as error:
             raise AnswersGone(f"no index of the answers of {shard.id}: {error}", shard) from error
-        self._check(shard, ends)
-        return index
+
+    def _page(self, number: int, page: int) -> AnswerIndex:
+        with self._index_of(number) as index:
+            index.seek(page * _PAGE * ENTRY_BYTES)
+            found = AnswerIndex.decode(index.read(_PAGE * ENTRY_BYTES))
+        if len(self._pages) == _MOST_PAGES:
+            del self._pages[next(iter(self._pages))]  # as with files
+        self._pages[number, page] = found
+        return found
 
     def _check(self, shard: Shard, ends: Mapping[Source, int]) -> None:
         """Whether the files are there as far as the index reaches."""
         for source, end in ends.items():
             path = self._work.answers(shard.job, shard.id, KINDS[source])
-            if not path.exists() or path.stat().st_size < end:
+            if end and (not path.exists() or path.stat().st_size < end):
                 raise AnswersGone(f"{path.name} is gone from var/work, or cut", shard, path)
 
     def of(self, row: int) -> Kept:
@@ -77,7 +97,9 @@ class KeptAnswers:
         if not place:
             raise BrokenInvariant(f"row {row} has no answer")
         number, at = (place - 1) >> 32, (place - 1) & 0xFFFFFFFF
-        _, source, offset, length, _, as_json = self._indexes[number].entry(at)
+        page, at = divmod(at, _PAGE)
+        index = self._pages.get((number, page)) or self._page(number, page)
+        _, source, offset, length, _, as_json = index.entry(at)
         file = self._files.get((number, source)) or self._opened(number, source)
         line, endpoint = os.pread(file, length, offset), self._shards[number].endpoint
         # Not by its name, as in core/index.py.

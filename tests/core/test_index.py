@@ -61,3 +61,15 @@ def test_rows_and_ends_are_told_without_the_rest():
     assert index.ends() == {Source.OUTPUT: 120, Source.NOTES: 6}
     with pytest.raises(ValueError, match="31"):
         AnswerIndex.decode(b"\x1f" + bytes(7) + b"\x01" * 16).ends()
+
+
+def test_an_entry_of_another_index_is_taken_as_it_is_with_what_was_asked():
+    other, index = AnswerIndex(), AnswerIndex()
+    other.add(7, Source.OUTPUT, 100, 20)
+    other.add(8, Source.NOTES, 5, 1, unsent=True)
+    index.add_from(other, 1, as_json=None)
+    index.add_from(other, 0, as_json=True)
+    assert list(index) == [
+        Entry(8, Source.NOTES, 5, 1, True, None),
+        Entry(7, Source.OUTPUT, 100, 20, False, True),
+    ]

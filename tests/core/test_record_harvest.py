@@ -124,4 +124,4 @@ def test_a_record_takes_little_more_than_its_row():
     finally:
         tracemalloc.stop()
     assert len(crop.index()) == count
-    assert taken / count < 100
+    assert taken / count < 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -122,3 +123,41 @@ def test_a_thousand_shards_do_not_need_a_thousand_open_files(work):
             assert int(kept.of(1).line) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_rows_of_many_shards_and_pages_are_found_in_whatever_order(work):
+    """Rows of a job may lie in turn in the shards of many models, each longer than a page."""
+    count, number = 1500, 80
+    shards = [
+        brought(
+            work,
+            n + 1,
+            {row: (Source.OUTPUT, b"%d" % row) for row in range(n + 1, number * count + 1, number)},
+        )
+        for n in range(number)
+    ]
+    rows = [*range(1, 400), *range(number * count, number * (count - 3), -1)]
+    with kept_answers(work, shards) as kept:
+        assert [kept.of(row).line for row in rows] == [b"%d" % row for row in rows]
+
+
+def test_an_index_that_is_taken_away_while_it_is_read_is_told(work):
+    shard = brought(work, 1, dict.fromkeys(range(1, 2000), (Source.OUTPUT, b"x")))
+    with kept_answers(work, [shard]) as kept:
+        kept.of(1)
+        work.answers("0aaaaa", shard.id, "index").unlink()
+        with pytest.raises(AnswersGone):
+            kept.of(1999)
+
+
+def test_answers_take_little_memory(work):
+    count = 200_000
+    shard = brought(work, 1, dict.fromkeys(range(1, count + 1), (Source.OUTPUT, b"x")))
+    tracemalloc.start()
+    try:
+        with kept_answers(work, [shard]) as kept:
+            assert all(kept.of(row).line == b"x" for row in range(1, count + 1, 100))
+            _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most / count < 12

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiosqlite
 import anyio
@@ -16,6 +16,7 @@ from batchd.store.failures import LedgerBusy, LedgerGone, named
 from batchd.store.guard import Guard
 from batchd.store.identity import create, must_be_whole
 from batchd.store.migrations import STEPS, Step, migrate, newest
+from batchd.store.turns import Turns, Work
 
 log = structlog.get_logger()
 
@@ -23,21 +24,21 @@ _BUSY_MS = 1000  # in the database's thread; between two tries a stopping daemon
 _SAY_EVERY = 30  # tries
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 
 
 class Database:
     """A read-write connection. Each piece of work runs whole in the database's own thread.
 
     A task cancelled between two statements would leave its transaction open for the next one, and
-    two tasks that share a connection commit each other's halves. So a transaction is one function,
-    under a lock, shielded: cancelled means "nobody waits for it", never "half of it happened".
+    two tasks that share a connection commit each other's halves. So a piece of work is one
+    function, run whole (see `turns.py`) and shielded: cancelled means "nobody waits for it", never
+    "half of it happened". It may be run a second time, the first one undone.
     """
 
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._lock = anyio.Lock()
+        self._turns = Turns(connection, must_be_there=self._must_be_there)
         self._guard: Guard | None = None
         self.lost: LedgerGone | None = None  #: set once, and for good: nothing can be recorded
         self.is_lost = anyio.Event()
@@ -65,15 +66,15 @@ class Database:
         Waits while another process holds the database. Raises `LedgerGone` where it isn't ours any
         more, and another OSError where the disk refuses: then nothing happened.
         """
-        return await self._patiently(self._transaction(work))
+        return await self._patiently(work, writes=True)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads."""
-        return await self._patiently(work)
+        return await self._patiently(work, writes=False)
 
     async def check(self) -> None:
         """Raise `LedgerGone` where the files are not those that were opened."""
-        await self._patiently(self._must_be_there)
+        await self._patiently(self._must_be_there, writes=False)
 
     async def close(self) -> None:
         """Write the log back into the file and end the thread."""
@@ -82,18 +83,11 @@ class Database:
 
     async def _prepare(self) -> None:
         try:
-            await self._patiently(_prepare)
+            await self._patiently(_prepare, writes=False)
             self._guard = Guard.of(self._path)
         except BaseException:
             await self.close()
             raise
-
-    def _transaction(self, work: Work[T]) -> Work[T]:
-        def whole(connection: sqlite3.Connection) -> T:
-            self._must_be_there(connection)
-            return _transaction(connection, work)
-
-        return whole
 
     def _must_be_there(self, connection: sqlite3.Connection) -> None:
         if self.lost is not None:
@@ -101,12 +95,12 @@ class Database:
         if self._guard is not None:
             self._guard.check(connection)
 
-    async def _patiently(self, work: Work[T]) -> T:
+    async def _patiently(self, work: Work[T], *, writes: bool) -> T:
         """Wait for whoever holds the database: what happened outside must be recorded."""
         tries = 0
         while True:
             try:
-                result = await self._run(work)
+                result = await self._run(work, writes=writes)
             except LedgerBusy as busy:
                 if tries % _SAY_EVERY == 0:
                     log.warning("ledger.locked", text=f"{busy.filename} is {busy.strerror}")
@@ -117,45 +111,24 @@ class Database:
                     log.info("ledger.free", waited_seconds=tries * _BUSY_MS // 1000)
                 return result
 
-    async def _run(self, work: Work[T]) -> T:
+    async def _run(self, work: Work[T], *, writes: bool) -> T:
         with anyio.CancelScope(shield=True):
-            await self._lock.acquire()
             try:
-                # Naughty but whole: the library's own way into its thread. The public methods
-                # are one hop per statement, and a transaction would be many.
-                execute: Any = self._connection._execute
-                result: T = await execute(self._translated, work, self._connection._conn)
+                return await self._turns.take(work, writes=writes)
             except LedgerGone as gone:
                 self._lose(gone)
                 raise
-            finally:
-                self._lock.release()
-        return result
-
-    def _translated(self, work: Work[T], connection: sqlite3.Connection) -> T:
-        try:
-            return work(connection)
-        except sqlite3.Error as error:
-            raise named(error, self._path) from error
+            except sqlite3.Error as error:
+                ours = named(error, self._path)
+                if isinstance(ours, LedgerGone):
+                    self._lose(ours)
+                raise ours from error
 
     def _lose(self, gone: LedgerGone) -> None:
         if self.lost is None:
             self.lost = gone
             log.error("ledger.gone", file=gone.filename, text=gone.strerror)
             self.is_lost.set()
-
-
-def _transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk rolls back by itself; then there is nothing left to roll back.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return result
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

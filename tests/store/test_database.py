@@ -243,7 +243,7 @@ async def test_a_full_disk_loses_nothing_and_room_is_used_when_it_is_back(tmp_pa
 
 
 async def test_aiosqlite_still_has_the_door_that_we_use():
-    """`store/database.py` runs whole transactions through `_execute`, which is private.
+    """`store/turns.py` runs whole transactions through `_execute`, which is private.
 
     If this fails after an upgrade, look there first: work must run in the connection's own
     thread, one at a time, with the real `sqlite3.Connection`.

@@ -16,6 +16,9 @@ from batchd.spool.signature import open_plain
 
 _TAIL = 1 << 20  #: bytes looked at for the last line; a longer last line is judged by its brace
 _PARQUET_ENDS = (b"PAR1", b"PARE")  #: the format's last four bytes; the latter where encrypted
+_OLE = bytes.fromhex(
+    "d0cf11e0a1b11ae1"
+)  #: how each file of Office before 2007 begins ([MS-CFB] 2.2)
 _BREAKS = (b"\n", b"\r", b"\n\0", b"\r\0")  #: the latter two in UTF-16, little endian
 
 
@@ -37,7 +40,7 @@ def lacks_end(path: Path, *, is_closed: bool) -> ReasonCode | None:
     kind = path.suffix.lower()
     try:
         if kind == ".xlsx":
-            return None if _is_zip(path) else ReasonCode.END_MISSING
+            return None if _is_workbook(path) else ReasonCode.END_MISSING
         tail, is_all = _tail(path)
     except OSError:
         return None
@@ -75,7 +78,10 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _is_zip(path: Path) -> bool:
-    """Whether the record that ends an archive is there, and nothing is missing after it."""
+def _is_workbook(path: Path) -> bool:
+    """Whether the record that ends an archive is there, and nothing is missing after it.
+
+    With a password, or from before 2007, it is no archive at all: then there is no end to wait for.
+    """
     with open_plain(path) as file:
-        return zipfile.is_zipfile(file)
+        return file.read(len(_OLE)) == _OLE or zipfile.is_zipfile(file)

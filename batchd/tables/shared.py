@@ -8,6 +8,8 @@ another block with each row, which is why blocks are small.
 
 from __future__ import annotations
 
+import io
+import os
 import tempfile
 from array import array
 from bisect import bisect_right
@@ -31,14 +33,11 @@ _decode = msgspec.msgpack.Decoder(list[str]).decode
 class SharedStrings:
     """The texts of one workbook, read as far as somebody asks."""
 
-    def __init__(self, stream: BinaryIO, *, pause: Pause, folder: Path | None) -> None:
-        """`folder`: where the scratch file lies, which has no name there; None: where others do."""
+    def __init__(self, stream: BinaryIO, *, pause: Pause, folder: Path) -> None:
+        """`folder`: where the scratch file lies, if that can be without a name; else where others do."""
         self._part = _Texts(stream, pause)
-        # Hidden even where a file without a name can't be made: nobody takes what begins with a dot.
-        where = None if folder is None else str(folder)
-        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115  # closed by close
-            _IN_MEMORY, dir=where, prefix=".batchd-"
-        )
+        self._folder = folder
+        self._file: BinaryIO = io.BytesIO()
         self._firsts, self._places = array("Q"), array("Q", [0])  #: of the blocks
         self._written = 0
         self._block: Callable[[int], list[str]] = lru_cache(_BLOCKS)(self._read_block)
@@ -90,6 +89,10 @@ class SharedStrings:
         self._file.write(_encode(texts))
         self._places.append(self._file.tell())
         self._written += len(texts)
+        if isinstance(self._file, io.BytesIO) and self._places[-1] > _IN_MEMORY:
+            file = _scratch(self._folder)
+            file.write(self._file.getvalue())
+            self._file = file
 
     def _read_block(self, block: int) -> list[str]:
         begin, end = self._places[block], self._places[block + 1]
@@ -134,6 +137,19 @@ class _Texts(Part):
             self._text = ""
         elif name == self._ph:
             self._is_spoken = False
+
+
+def _scratch(folder: Path) -> BinaryIO:
+    """Open a file that nobody sees and that ends with us: beside the table there is room, or nowhere.
+
+    A name would not do there, however short a time: a job's folder holds one file, and an inbox is
+    other people's.
+    """
+    try:
+        flags = os.O_RDWR | os.O_EXCL | os.O_TMPFILE
+        return os.fdopen(os.open(folder, flags, 0o600), "w+b")
+    except (OSError, AttributeError):  # a file system or a kernel that has none such
+        return tempfile.TemporaryFile()
 
 
 def _no_such(number: int) -> BadPart:

@@ -6,7 +6,6 @@ they lie, and which formats are of days.
 
 from __future__ import annotations
 
-import os
 import posixpath
 import zipfile
 import zlib
@@ -55,10 +54,18 @@ class Workbook:
             self._zip = _opened(path)
         self._parts = {_plain(one.filename): one for one in self._zip.infolist()}
         self._book = self._target("", "officeDocument") or "xl/workbook.xml"
+        if other := self._other_kind():
+            self.close()
+            raise BadPart(f"it is an {other}")
 
     def close(self) -> None:
         """Let the file go."""
         self._zip.close()
+
+    def _other_kind(self) -> str | None:
+        if self._book.endswith(".bin"):
+            return ".xlsb"
+        return ".ods, an OpenDocument" if "content.xml" in self._parts else None
 
     @property
     def inflated(self) -> int:
@@ -87,7 +94,7 @@ class Workbook:
         part = self._target(self._book, "sharedStrings")
         if part is None or _plain(part) not in self._parts:
             return NoStrings()
-        return SharedStrings(self._stream(part), pause=pause, folder=_scratch(self._folder))
+        return SharedStrings(self._stream(part), pause=pause, folder=self._folder)
 
     @cached_property
     def _root(self) -> ElementTree.Element:
@@ -175,11 +182,6 @@ def _older(file: BinaryIO) -> str:
     if _LOCKED in file.read(size):
         return "it is locked with a password"
     return "it is an .xls, as Excel wrote them before 2007, or locked with a password"
-
-
-def _scratch(folder: Path) -> Path | None:
-    """Return where a scratch file may lie: beside the table, where there is room, or anywhere."""
-    return folder if os.access(folder, os.W_OK) else None
 
 
 def _plain(part: str) -> str:

@@ -68,6 +68,7 @@ def lacks(tmp_path: Path, name: str, content: bytes, *, is_closed: bool = False)
         ("a.jsonl", b'{"a": 1}'),
         ("a.parquet", b"PAR1....PAR1"),
         ("a.xlsx", workbook()),
+        ("a.xlsx", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(512)),  # locked: the reader says so
         ("export.dat", b"a,b\n"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ def go_on() -> None:
     pass
 
 
-def opened(texts: str, folder=None, pause=go_on) -> SharedStrings:
+def opened(texts: str, folder: Path = Path(), pause=go_on) -> SharedStrings:
     return SharedStrings(io.BytesIO(shared(texts).encode()), pause=pause, folder=folder)
 
 
@@ -81,6 +82,13 @@ def test_many_are_found_in_any_order(tmp_path, order):
     found = opened(plain(texts), tmp_path)
     assert all(found[number] == texts[number] for number in numbers)
     assert not list(tmp_path.iterdir())  # the scratch file has no name
+    found.close()
+
+
+def test_where_nothing_may_be_written_the_texts_wait_elsewhere(tmp_path):
+    texts = list(some_texts(2000))
+    found = opened(plain(texts), tmp_path / "not there")
+    assert [found[number] for number in (0, 1999, 7)] == [texts[0], texts[1999], texts[7]]
     found.close()
 
 

@@ -139,6 +139,12 @@ def test_another_kind_of_package_is_told(path):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         file.writestr("content.xml", "<office/>")
+    assert said_of(path) == "it is an .ods, an OpenDocument"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("_rels/.rels", relations(book=("officeDocument", "xl/workbook.bin")))
+    assert said_of(path) == "it is an .xlsb"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("word/document.xml", "<document/>")
     assert said_of(path) == "there is no xl/workbook.xml in it"
 
 

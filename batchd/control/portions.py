@@ -15,7 +15,7 @@ from batchd.core.model import ShardState
 from batchd.core.subjects import Job
 from batchd.runtime.services import Services
 
-AT_ONCE = 100  #: shards, or jobs; a job is never cut
+AT_ONCE = 50  #: shards, or jobs; a job is never cut
 
 
 async def portions(services: Services) -> AsyncIterator[tuple[Sequence[Job], Sequence[Part]]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import anyio
 import structlog
+from anyio.lowlevel import checkpoint
 from watchfiles import awatch
 
 from batchd.core.pacing import backoff
@@ -28,7 +29,7 @@ from batchd.runtime.clock import Clock
 log = structlog.get_logger()
 
 WATCHING = "inotify"
-_TURN_MS = 1000  #: `rust_timeout`: how long a stop may take, and how often the inbox is compared
+_TURN_MS = 5000  #: `rust_timeout`: how often the folders are compared, as often as they are scanned
 #: Milliseconds between two looks of its thread at what the kernel has told. It asks all the time
 #: rather than being told: its own 50 are twenty wake-ups a second for nothing.
 _STEP_MS = 100
@@ -79,9 +80,27 @@ async def _watch_once(inbox: Path, bell: Bell, folders: Callable[[], Sequence[Pa
     happened. None where it is only the others that are not the same any more.
     """
     stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        # Its thread can't be cancelled, only told, and whoever waits for it hears of nothing.
+        tasks.start_soon(_tell_when_cancelled, stop)
+        result = await _changes(inbox, bell, folders, stop)
+        tasks.cancel_scope.cancel()
+    await checkpoint()  # its end, where it was told, is nothing to speak of
+    return result
+
+
+async def _tell_when_cancelled(stop: anyio.Event) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        stop.set()
+
+
+async def _changes(
+    inbox: Path, bell: Bell, folders: Callable[[], Sequence[Path]], stop: anyio.Event
+) -> str | None:
     try:
         identity, beside = _identity(inbox), _identities(folders())
-        # Its thread can't be cancelled, only told: a cancelled task must set the event itself.
         async for changes in awatch(
             inbox,
             *beside,
@@ -102,8 +121,6 @@ async def _watch_once(inbox: Path, bell: Bell, folders: Callable[[], Sequence[Pa
                 return None
     except (OSError, RuntimeError, ExceptionGroup) as error:
         return f"{type(error).__name__}: {error}{_remedy(str(error))}"
-    finally:
-        stop.set()
     return "it ended"
 
 

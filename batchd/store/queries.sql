@@ -486,7 +486,7 @@ SELECT count(*) AS number, min(submit_started_at) AS oldest FROM shards
 -- name: open_shards
 -- What a sweep is about; no more of each than it needs (core/subjects.py, OpenShard).
 SELECT id, job, batch, status, counts, due_at, opened_at, expires_at, cancel_asked_at, status_at
-  FROM shards WHERE state = 'open' ORDER BY opened_at, id;
+  FROM shards WHERE state = 'open' ORDER BY due_at;
 
 -- name: shards_in
 -- All shards of a state.

@@ -17,13 +17,13 @@ async def test_every_job_is_in_one_portion_with_all_its_shards(tmp_path):
     async with open_services(tmp_path, **given) as services:
         await opened(services, tmp_path, "large", lines=requests(AT_ONCE + 20))
         for name in ("a", "b", "c"):
-            await opened(services, tmp_path, name, lines=requests(30, prefix=name))
+            await opened(services, tmp_path, name, lines=requests(AT_ONCE // 4, prefix=name))
         found = [portion async for portion in portions(services)]
         assert [[job.name for job in jobs] for jobs, _ in found] == [
             [b"large.jsonl"],
             [b"a.jsonl", b"b.jsonl", b"c.jsonl"],
         ]
-        assert [len(parts) for _, parts in found] == [AT_ONCE + 20, 90]
+        assert [len(parts) for _, parts in found] == [AT_ONCE + 20, 3 * (AT_ONCE // 4)]
         for jobs, parts in found:
             assert {part.shard.job for part in parts} == {job.id for job in jobs}
 

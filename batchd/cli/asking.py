@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 from collections.abc import Callable, Iterable, Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchd.cli.exits import Exit, complain
-from batchd.cli.local import nowhere
+from batchd.cli.local import for_whom, nowhere
 from batchd.control.client import NotListening, Refused, ask
 from batchd.control.places import NoSuchJob, job_meant
 from batchd.control.why import Ambiguous
@@ -106,12 +105,5 @@ def needs_daemon(command: Callable[..., int], folders: Folders) -> int:
                  f" {root}, or systemctl start batchd where it is a service")  # fmt: skip
         return Exit.NOT_RUNNING
     except PermissionError:
-        complain(f"{folders.socket} is for {_group(folders)} and root only")
+        complain(f"{folders.socket} {for_whom(folders)}")
         return Exit.PERMISSION
-
-
-def _group(folders: Folders) -> str:
-    try:
-        return f"the group {grp.getgrgid(folders.socket.stat().st_gid).gr_name}"
-    except (OSError, KeyError):
-        return "the group of inbox/"

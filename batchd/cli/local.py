@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import grp
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +13,7 @@ import msgspec
 
 from batchd.control.client import NotListening, Refused, TooOld
 from batchd.control.places import NoSuchJob
+from batchd.core.names import printable
 from batchd.spool.folders import Folders
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 SOURCE = "the ledger"  #: who says so where the daemon can't be asked
 _NOBODY = "the daemon is not running (start it: batchd run)"
+_ROOT = "root"  #: nobody is to become a member of its group
 _BUSY, _NOT_THEIRS = "unavailable", "refused"
 
 Answer = TypeVar("Answer")
@@ -38,11 +42,37 @@ def from_ledger(
     from batchd.control.ledger import reading
 
     note = nowhere(folders) or f"{why}; this is from the ledger, read only"
-    with reading(folders.database) as reader:
-        try:
+    try:
+        with reading(folders.database) as reader:
             return read(reader), note
-        except NoSuchJob as nobody:
-            raise NoSuchJob(f"{nobody}; {note}") from nobody
+    except NoSuchJob as nobody:
+        raise NoSuchJob(f"{nobody}; {note}") from nobody
+    except PermissionError as error:
+        raise closed(error, folders) from error
+
+
+def closed(error: PermissionError, folders: Folders) -> PermissionError:
+    """Return the same, with who may and how to become one of them."""
+    path = error.filename or folders.root
+    return PermissionError(error.errno, f"it {for_whom(folders)}", str(path))
+
+
+def for_whom(folders: Folders) -> str:
+    """Say who may ask about a root, and the command that lets another one."""
+    group = next(filter(None, map(_group_of, (folders.socket, folders.inbox, folders.root))), None)
+    if group is None:
+        return "is for the group of inbox/ and root only: sudo, or ask who runs batchd here"
+    if group == _ROOT:
+        return "is for the group root and root only: try sudo"
+    me = printable(getpass.getuser())
+    return f"is for the group {group} and root only: sudo usermod -aG {group} {me}, and a new login"
+
+
+def _group_of(path: Path) -> str | None:
+    try:
+        return grp.getgrgid(path.stat().st_gid).gr_name
+    except (OSError, KeyError):
+        return None
 
 
 def nowhere(folders: Folders) -> str | None:

@@ -13,7 +13,7 @@ import click
 
 from batchd.cli.asking import exit_of_refusal, folders_of
 from batchd.cli.exits import Exit, complain
-from batchd.cli.local import nowhere, say_so
+from batchd.cli.local import closed, nowhere, say_so
 from batchd.cli.log_shape import Fold, Shape
 from batchd.cli.log_source import Journal, Lines, Source
 from batchd.cli.options import reads_settings
@@ -60,12 +60,15 @@ def logs(
         pattern=pattern,
         most=MOST,
     )
+    folders = folders_of(loaded)
     try:
-        lines = _lines(folders_of(loaded), pages, follow=follow, as_json=as_json)
+        lines = _lines(folders, pages, follow=follow, as_json=as_json)
     except (NoSuchJob, Ambiguous, Refused) as no:
         hint = "; batchd jobs lists them" if _is_unknown(no) else ""
         complain(f"{no}{hint}")
         return exit_of_refusal(no)
+    except PermissionError as error:
+        raise closed(error, folders) from error
     return _pour(lines, as_json=as_json)
 
 

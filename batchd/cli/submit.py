@@ -12,6 +12,7 @@ import click
 
 from batchd.cli.asking import folders_of, recipes_of
 from batchd.cli.exits import Exit, complain, exit_of
+from batchd.cli.local import for_whom
 from batchd.cli.options import reads_settings
 from batchd.cli.waiting import (
     Absent,
@@ -116,9 +117,16 @@ def _drop_all(
             complain(f"{printable(str(file))}: there is no such file")
             codes.append(Exit.NOT_FOUND)
         except OSError as error:
-            complain(f"{printable(str(error.filename or file))}: {error.strerror}")
+            complain(f"{printable(str(error.filename or file))}: {_no(error, folders)}")
             codes.append(exit_of(error))
     return dropped, codes
+
+
+def _no(error: OSError, folders: Folders) -> str:
+    """What the disk says; of a place that is closed, who may."""
+    is_ours = error.filename and Path(str(error.filename)).is_relative_to(folders.root)
+    is_closed = isinstance(error, PermissionError) and is_ours
+    return f"it {for_whom(folders)}" if is_closed else str(error.strerror)
 
 
 def _drop(file: Path, folders: Folders, place: Place) -> Path:

@@ -120,7 +120,12 @@ def folders(loaded: Loaded) -> Iterator[Finding]:
         except ConfigError as error:
             move = "move it, or set folders.root"
             yield from (wrong("folders", problem, move) for problem in str(error).splitlines())
-    missing = [path for path in (place.staging, place.outbox, place.work) if not path.is_dir()]
+    try:
+        missing = [path for path in (place.staging, place.outbox, place.work) if not path.is_dir()]
+    except PermissionError as error:
+        fix = "ask as root (sudo), or as somebody of the group of inbox/"
+        yield wrong("folders", f"{error.filename} is closed to this user, {_me()}", fix)
+        return
     if missing:
         paths = ", ".join(map(str, missing))
         yield wrong("folders", f"not there: {paths}", f"batchd init {quote(str(place.root))}")

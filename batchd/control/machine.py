@@ -109,8 +109,8 @@ def _used(proc: Path) -> tuple[int, int]:
 
 def groups(folders: Folders) -> Iterator[Finding]:
     """Look whether what is dropped and what is delivered gets its folder's group."""
-    for folder in (folders.inbox, folders.outbox):
-        if folder.is_dir() and not folder.stat().st_mode & stat.S_ISGID:
+    for folder in filter(os.path.isdir, (folders.inbox, folders.outbox)):
+        if not folder.stat().st_mode & stat.S_ISGID:
             text = f"what comes into {folder} does not get its group"
             yield warning("groups", text, f"chmod g+s {quote(str(folder))}")
 
@@ -171,21 +171,25 @@ def _said(command: Sequence[str]) -> str | None:
 def ledger(folders: Folders) -> Iterator[Finding]:
     """Look whether the ledger is whole and ours."""
     root = quote(f"folders.root={folders.root}")
-    if is_blank(folders.database):
-        return
-    if presence(folders).is_running:
-        return  # the daemon looked at its start, and holds it
     try:
+        if is_blank(folders.database) or presence(folders).is_running:
+            return  # the daemon looked at its start, and holds it
         version = must_be_whole(folders.database, newest=newest(STEPS))
     except ConfigError as error:
         yield wrong("ledger", str(error), f"batchd recover --dry-run --set {root}")
+    except PermissionError as error:
+        text = f"{error.filename} is closed to this user"
+        yield warning("ledger", text, f"sudo batchd doctor --set {root}")
     else:
         yield ok("ledger", f"{folders.database} is whole, schema {version}")
 
 
 def daemon(folders: Folders) -> Iterator[Finding]:
     """Look whether a daemon runs, and answers."""
-    there = presence(folders)
+    try:
+        there = presence(folders)
+    except PermissionError:
+        return  # closed to this user, as the ledger is, of which that is told
     if not there.is_running:
         start = f"batchd run --set {quote(f'folders.root={folders.root}')}"
         yield warning("daemon", "no daemon runs here", f"{start}, or systemctl start batchd")

@@ -175,7 +175,7 @@ def test_a_stranger_may_not_and_is_told_who_may(processes):
         refusal = _refused(daemon, root)
         assert refusal == (
             Exit.PERMISSION,
-            f"{root}/var/batchd.sock is for the group root and root only",
+            f"{root}/var/batchd.sock is for the group root and root only: try sudo",
         )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from batchd.cli import batchd
 from batchd.cli.exits import Exit, invoke
 from batchd.runtime import wishes
 from batchd.runtime.services import Services
+from batchd.spool.folders import Folders
 from tests.control.asking import open_batches
 from tests.dropped_tables import PLAIN, claimed_table
 from tests.fakes.remote import answer_for
 from tests.houses import drop, live, open_services, requests, turn, write_task
+from tests.nobody import NOBODY
 
 
 @pytest.fixture
@@ -243,3 +247,24 @@ async def test_what_a_shard_meets_again_and_again_is_one_line_with_a_count(shell
 async def facts(services: Services) -> list[str]:
     job = await services.ledger.last_job()
     return [fact["event"] for fact in await services.ledger.history_of(job)] if job else []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+@pytest.mark.parametrize("command", [("status",), ("jobs",), ("show", "7k3c9q"), ("logs",)])
+def test_who_may_not_ask_is_told_who_may_and_how_to_become_one(capsys, command):
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others
+        Path(folder).chmod(0o755)
+        root = Path(folder) / "root"
+        Folders(root).prepare()
+        os.chown(root, 0, 1)  # whatever the group is called
+        root.chmod(0o750)
+        group = grp.getgrgid(1).gr_name
+        os.seteuid(NOBODY)
+        try:
+            code = invoke(batchd, [*command, "--set", f"folders.root={root}"])
+        finally:
+            os.seteuid(0)
+
+    assert code == Exit.PERMISSION
+    said = f"is for the group {group} and root only: sudo usermod -aG {group} "
+    assert said in capsys.readouterr().err

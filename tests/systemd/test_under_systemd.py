@@ -118,6 +118,25 @@ def test_five_commands_lead_to_a_result_that_somebody_else_can_read(service):
     service.wait(lambda: "0 open" in service.show(UNIT, "StatusText"), what="a status text")
 
 
+def test_a_member_asks_from_anywhere_and_gets_a_table_answered_by_a_ready_task(service):
+    """docs/service.md, "Tables and tasks": init puts them where this service reads them."""
+    said = service.run(BATCHD, "init", SPOOL)
+    assert "its settings are /etc/batchd/batchd.toml" in said
+    assert "/var/spool/batchd/config" not in service.run("find", SPOOL, "-maxdepth", "1")
+    sample = "/etc/batchd/tasks/samples/sentiment.csv"
+    service.run_as("alice", f"cp {sample} {SPOOL}/inbox/sentiment/")
+
+    folder = result(service, "sentiment")
+
+    head = service.run_as("alice", f"head -n 1 {folder}/results.csv").strip()
+    assert head == "review_id,product,text,reason,sentiment,batchd_error"
+    told = service.run_as("alice", f"cd && {BATCHD} status")
+    assert "running for" in told
+    assert f"root {SPOOL}" in told
+    why = service.run_as("alice", f"cd && {BATCHD} why sentiment.csv || true")
+    assert "is there (completed)" in why
+
+
 def test_the_journal_finds_a_job_by_its_fields(service):
     """R37, R50: and a line that has them is still told by whom."""
     (delivered,) = service.journal(

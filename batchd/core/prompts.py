@@ -31,6 +31,11 @@ _json = msgspec.json.Encoder().encode
 Compose = Callable[[bytes, bytes], bytes]
 
 
+def beginning_of(row: int) -> bytes:
+    """How the line of a request begins whose first record is this row."""
+    return b'{"custom_id":"%d",' % row
+
+
 class Renderer:
     """Renders the requests of one task."""
 
@@ -43,7 +48,7 @@ class Renderer:
         self._is_input = kind in (EMBEDDINGS, MODERATIONS)
         self._parts = _PARTS.get(kind, _CHAT_PARTS)
         self._compose = _COMPOSE[kind]
-        self._head = b'","method":"POST","url":%b,"body":{"model":%b,' % (
+        self._head = b'"method":"POST","url":%b,"body":{"model":%b,' % (
             _json(task.endpoint),
             _json(task.model),
         )
@@ -62,7 +67,7 @@ class Renderer:
         else:
             system, content = self._alone(records[0], ids[0])
         body = self._compose(system, content)
-        return b'{"custom_id":"%d%b%b%b' % (records[0].row, self._head, body, self._tail)
+        return b"".join((beginning_of(records[0].row), self._head, body, self._tail))
 
     def _alone(self, record: Record, id_: str) -> tuple[bytes, bytes]:
         text = self._of_one(self._prompt, record, id_)

@@ -41,6 +41,18 @@ def rows_of_round(shards: Iterable[Shard], shard: Shard) -> RowSet:
     return _all_of(other.rows for other in shards if other.round == shard.round)
 
 
+def bytes_before(shard: Shard, shards: Iterable[Shard]) -> int:
+    """Return how many bytes of its round's requests lie before a shard's, where all are one file."""
+    first = shard.rows.ranges[0]
+    # By their rows: one that replaced another is no other.
+    earlier = {
+        other.rows: other.size
+        for other in shards
+        if other.round == shard.round and other.rows.ranges[0] < first
+    }
+    return sum(earlier.values())
+
+
 def _all_of(sets: Iterable[RowSet]) -> RowSet:
     # Sorted once: added one by one, two hundred sets would be sorted two hundred times.
     builder = RowSetBuilder()

@@ -17,7 +17,7 @@ import msgspec
 from batchd.core.chunks import Chunks
 from batchd.core.harvest import Harvest
 from batchd.core.record_harvest import RecordHarvest
-from batchd.core.rounds import rows_of_round
+from batchd.core.rounds import bytes_before, rows_of_round
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job, Shard
 from batchd.core.taking import Taker
@@ -156,6 +156,7 @@ class RenderedLines:
             of_round=self._work.round_file(job.id, shard.round),
             own=self._work.shard_file(job.id, shard.id),
             keep_free=self._work.keep_free,
+            begin=bytes_before(shard, shards),
             pause=self._pause,
         )
 

@@ -8,6 +8,7 @@ from batchd.core.model import BatchStatus, Counts, ShardState
 from batchd.core.rounds import (
     all_rows,
     attempts_before,
+    bytes_before,
     executions,
     is_final,
     left_to_try,
@@ -145,3 +146,19 @@ def test_of_several_records_in_a_request_what_was_managed_is_counted_in_requests
         expired(1, 100, 0), rows=RowSet(((1, 1000),)), requests=100, again=RowSet(((701, 1000),))
     )
     assert size_learned([shard], 1) == {"m": 70}
+
+
+def test_the_bytes_before_a_shard_are_those_of_its_round_with_replaced_ones_once():
+    first, heir = shard(1, 1, range(1, 6)), shard(4, 1, range(1, 6))
+    second, third = shard(2, 1, range(6, 9)), shard(3, 1, range(9, 10))
+    later = shard(5, 2, range(1, 3))
+    shards = [replace(one, size=10**n) for n, one in enumerate((third, first, second, heir, later))]
+    third, first, second, heir, later = shards
+    shards[3] = heir = replace(heir, size=first.size)
+    assert [bytes_before(one, shards) for one in (first, heir, second, third, later)] == [
+        0,
+        0,
+        10,
+        110,
+        0,
+    ]

@@ -20,7 +20,7 @@ def table_of_ten(tmp_path: Path) -> Table:
     return Table(path, GROUPED, pause=nothing)
 
 
-def a_file(table: Table, folder: Path, *rows: int) -> Path:
+def a_file(table: Table, folder: Path, *rows: int, begin: int = 0) -> Path:
     return request_file(
         lambda: table,
         RowSet.of(rows),
@@ -28,6 +28,7 @@ def a_file(table: Table, folder: Path, *rows: int) -> Path:
         size=3,
         of_round=folder / "rounds" / "1.jsonl",
         own=folder / "shards" / "0aaaaa-1.jsonl",
+        begin=begin,
         pause=nothing,
     )
 
@@ -85,3 +86,33 @@ def test_rows_that_were_cut_elsewhere_are_rendered_by_themselves(
         pass
     (line,) = lines_in(a_file(table_of_ten, tmp_path, 2, 3))
     assert line.startswith(b'{"custom_id":"2"')
+
+
+@pytest.mark.parametrize("begin", [0, 5, 10_000])
+def test_requests_that_lie_elsewhere_than_was_thought_are_found(
+    table_of_ten: Table, tmp_path: Path, begin: int
+):
+    of_round = tmp_path / "rounds" / "1.jsonl"
+    lines = [line for _, line in write_round(table_of_ten, WHOLE, of_round)]
+    table_of_ten.path.unlink()  # so that none is rendered
+    assert lines_in(a_file(table_of_ten, tmp_path, 4, 5, 6, begin=begin)) == lines[1:2]
+
+
+def test_where_it_is_known_where_requests_lie_those_before_them_are_not_read(
+    table_of_ten: Table, tmp_path: Path
+):
+    """Twenty shards would read what lies before them ten times over."""
+    of_round = tmp_path / "rounds" / "1.jsonl"
+    lines = [line for _, line in write_round(table_of_ten, WHOLE, of_round)]
+    content = of_round.read_bytes()
+    begin = len(lines[0]) + 1
+    of_round.write_bytes(bytes(begin) + content[begin:])
+    table_of_ten.path.unlink()
+    assert lines_in(a_file(table_of_ten, tmp_path, *range(4, 11), begin=begin)) == lines[1:]
+
+
+def test_a_line_without_its_end_is_rendered_anew(table_of_ten: Table, tmp_path: Path):
+    of_round = tmp_path / "rounds" / "1.jsonl"
+    lines = [line for _, line in write_round(table_of_ten, WHOLE, of_round)]
+    of_round.write_bytes(lines[0] + b"\n" + lines[1][:-5] + b"\n" + lines[2] + b"\n")
+    assert lines_in(a_file(table_of_ten, tmp_path, 4, 5, 6)) == lines[1:2]

@@ -97,7 +97,7 @@ def show(config: Path | None, overrides: tuple[str, ...], running: bool, as_json
     asked = partial(ask, folders, "GET", "config")
     if running:
         return needs_daemon(lambda: _show(asked(), as_json=as_json), folders)
-    if config or overrides:
+    if loaded.is_named:
         return _show(shown_settings(loaded), as_json=as_json)
     told, note = from_here(asked, partial(shown_settings, loaded))
     say_so(note)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchd.cli.asking import folders_of, recipes_of
 from batchd.cli.local import from_here, say_so
 from batchd.control.client import Refused, ask
-from batchd.control.task_shapes import Recipe
+from batchd.control.task_shapes import Recipe, TaskList
 from batchd.control.tasks import NoSuchTask, recipe_of
 
 if TYPE_CHECKING:
@@ -30,3 +30,10 @@ def task_called(name: str, loaded: Loaded) -> Recipe:
     say_so(note)
     recipe: Recipe = found
     return recipe
+
+
+def names_known(loaded: Loaded) -> tuple[str, ...]:
+    """Return the names of the tasks there are."""
+    asked = partial(ask, folders_of(loaded), "GET", "tasks", kind=TaskList)
+    found, _ = from_here(asked, lambda: None)
+    return recipes_of(loaded).names() if found is None else tuple(one.name for one in found.tasks)

@@ -37,6 +37,7 @@ class Loaded:
     origins: Mapping[str, str]
     again: Callable[[], Loaded]  #: the same, read once more; raises `ConfigError`
     cwd: Path
+    is_named: bool = False  #: whether a command line has named the file or a setting
 
     @property
     def tasks(self) -> Path:
@@ -73,7 +74,8 @@ def load(
     if problems:
         raise ConfigError("\n".join(problems))
     again = partial(load, config, overrides, environment, cwd)
-    return Loaded(assemble(values), source, origins, again, cwd)
+    is_named = bool(config or overrides)
+    return Loaded(assemble(values), source, origins, again, cwd, is_named)
 
 
 def _settle(

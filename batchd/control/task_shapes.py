@@ -37,6 +37,12 @@ class Recipe(Shape, frozen=True):
     problems: tuple[str, ...] = ()
     schema: int = SCHEMA
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it, where there is room for one thing."""
+        more = len(self.problems) - 1
+        return "".join(self.problems[:1]) + (f" (and {more} more)" if more > 0 else "")
+
 
 class Draft(Shape, frozen=True):
     """The text of a new task, and the file that it is meant for. Nothing was written."""

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from batchd.control.jobs import Room
 from batchd.control.presence import Presence
 from batchd.control.spend import budget_as_dict
@@ -45,6 +47,24 @@ def config_as_dict(settings: Settings, provenance: Provenance, *, source: str) -
         "settings": found,
         "source": source,
     }
+
+
+def settings_said(told: Mapping[str, Any]) -> Settings:
+    """Return the settings that `config_as_dict` told, but for what is secret in them.
+
+    Of a daemon of another version those that both know; the others are the defaults. Raises
+    `msgspec.ValidationError`.
+    """
+    values = {one["name"]: one["value"] for one in told["settings"]}
+    sections = {
+        section.name: {
+            key: values[name]
+            for key in section.type.__struct_fields__
+            if (name := f"{section.name}.{key}") in values
+        }
+        for section in msgspec.structs.fields(Settings)
+    }
+    return msgspec.convert(sections, Settings, dec_hook=lambda kind, value: kind(value))
 
 
 def findings_as_dict(found: Sequence[Finding]) -> dict[str, Any]:

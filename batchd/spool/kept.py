@@ -17,6 +17,7 @@ from batchd.spool.work import Work
 _MOST_OPEN = 16  #: files at once; a job of a thousand shards has two thousand, a process far fewer
 _PAGE, _MOST_PAGES = 512, 64  #: entries of an index that are read at once; such parts in memory
 KINDS = {Source.OUTPUT: "output", Source.ERROR: "error", Source.NOTES: "notes"}
+_NOTES = Source.NOTES  #: to look at a member of an enum takes longer than all else but reading
 
 
 class AnswersGone(BatchdError):
@@ -49,8 +50,8 @@ class KeptAnswers:
         last = max((s.rows.ranges[-1][1] for s in shards), default=0)
         #: by row: shard and entry of the answer that counts. Later shards are later rounds.
         self._where = array("Q", (0,)) * (last + 1)
-        #: by shard and number: the parts of indexes that were asked for last
-        self._pages: dict[tuple[int, int], AnswerIndex] = {}
+        #: by place: the parts of indexes that were asked for last
+        self._pages: dict[int, AnswerIndex] = {}
         for number in range(len(self._shards)):
             self._find(number)
 
@@ -77,11 +78,11 @@ class KeptAnswers:
 
     def _page(self, number: int, page: int) -> AnswerIndex:
         with self._index_of(number) as index:
-            index.seek(page * _PAGE * ENTRY_BYTES)
+            index.seek((page * _PAGE & 0xFFFFFFFF) * ENTRY_BYTES)
             found = AnswerIndex.decode(index.read(_PAGE * ENTRY_BYTES))
         if len(self._pages) == _MOST_PAGES:
             del self._pages[next(iter(self._pages))]  # as with files
-        self._pages[number, page] = found
+        self._pages[page] = found
         return found
 
     def _check(self, shard: Shard, ends: Mapping[Source, int]) -> None:
@@ -96,14 +97,14 @@ class KeptAnswers:
         place = self._where[row]
         if not place:
             raise BrokenInvariant(f"row {row} has no answer")
-        number, at = (place - 1) >> 32, (place - 1) & 0xFFFFFFFF
-        page, at = divmod(at, _PAGE)
-        index = self._pages.get((number, page)) or self._page(number, page)
-        _, source, offset, length, _, as_json = index.entry(at)
+        place -= 1
+        number, page = place >> 32, place // _PAGE
+        index = self._pages.get(page) or self._page(number, page)
+        _, source, offset, length, _, as_json = index.entry(place % _PAGE)
         file = self._files.get((number, source)) or self._opened(number, source)
         line, endpoint = os.pread(file, length, offset), self._shards[number].endpoint
         # Not by its name, as in core/index.py.
-        return tuple.__new__(Kept, (line, endpoint, source is not Source.NOTES, as_json))
+        return tuple.__new__(Kept, (line, endpoint, source is not _NOTES, as_json))
 
     def shard_of(self, row: int) -> Shard:
         """Return the shard that brought a row's last line."""

@@ -62,7 +62,8 @@ def _copy(ledger: sqlite3.Connection, job: str, times: int, newest: str) -> str:
 
 def _took(command: list[str], root: Path) -> tuple[float, float]:
     """Seconds on the wall, and of CPU: on a busy machine only the second is ours."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith("BATCHD_")}
+    dropped = ("BATCHD_", "PYTHONDONTWRITE")  # with its byte code kept, as installed
+    given = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "batchd", *command, "--set", f"folders.root={root}"],

@@ -21,6 +21,7 @@ from tests.acceptance.processes import KEY, Daemon, Processes, Sandbox, processe
 HERE = Path(__file__).parent
 LONGEST = 3600.0  #: seconds that anything is waited for
 _PAUSE = 0.01  #: between two looks at the outbox
+_LOOK, _AT_REST = 0.5, 0.015  #: seconds, and of CPU meanwhile: it wakes up twice a second
 
 #: The provider's own limits are raised: what is measured is what batchd takes, not what it waits.
 NO_LIMITS: dict[str, Any] = {
@@ -59,6 +60,13 @@ class House:
 
     def cpu(self) -> float:
         return cpu_of(self.daemon.pid)
+
+    def wait_for_rest(self) -> None:
+        """Wait until it has loaded what it loads after its start: no drop's doing."""
+        before = -1.0
+        while (now := self.cpu()) - before > _AT_REST:
+            before = now
+            time.sleep(_LOOK)
 
     def drop(self, *paths: Path) -> None:
         """Move files into the inbox, by renames."""
@@ -127,7 +135,9 @@ class Bench:
         with processes_in(folder) as processes:
             sandbox = processes.sandbox(batch_seconds=batch_seconds, creates_per_hour=10_000_000)
             root = folder / "root"
-            here = {"PYTHONPATH": str(HERE.parent)} | (environment or {})
+            # Its byte code is kept, as where it is installed: a shell may say otherwise.
+            here = {"PYTHONPATH": str(HERE.parent), "PYTHONDONTWRITEBYTECODE": None}
+            here |= environment or {}
             daemon = processes.daemon(root, sandbox, environment=here, **settings)
             yield House(folder, root, processes, sandbox, daemon)
 

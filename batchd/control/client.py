@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NamedTuple
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -18,6 +17,9 @@ from batchd.control.messages import Refusal
 from batchd.control.presence import presence
 from batchd.core.errors import BatchdError
 from batchd.spool.folders import Folders
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
 
 _SECONDS = 20.0  #: for an answer; the daemon gives itself half of it
 _READ_SECONDS = 5.0  #: for one that the ledger would give, too: a daemon that hangs is left alone
@@ -50,18 +52,6 @@ class Refused(BatchdError):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.sentence)
         self.code = refusal.code
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path, *, seconds: float) -> None:
-        super().__init__("batchd", timeout=seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        with near(self._path) as address:
-            self.sock.connect(address)
 
 
 def ask(
@@ -103,7 +93,7 @@ def ask_lines(
     """Ask what is answered line by line; yield each as it comes. Raises what `ask` does."""
     question = _Question(method, path, query, _content(None, sent))
     with _asked(folders, question, seconds=seconds) as response:
-        if response.status != http.client.OK:
+        if response.status != HTTPStatus.OK:
             _answer(response.status, response.read(), kind=kind)
         for line in response:
             yield msgspec.json.decode(line, type=kind)
@@ -129,16 +119,19 @@ def _content(body: dict[str, Any] | None, sent: bytes | None) -> bytes | None:
 
 
 @contextmanager
-def _asked(
-    folders: Folders, question: _Question, *, seconds: float
-) -> Iterator[http.client.HTTPResponse]:
+def _asked(folders: Folders, question: _Question, *, seconds: float) -> Iterator[HTTPResponse]:
     """Ask, and have the answer for as long as it is read. Raises `NotListening`."""
-    connection = _connected(folders, seconds=seconds)
+    line = _connected(folders, seconds=seconds)
+    # Imported once somebody is there: it takes a sixth of what a command's start does.
+    from http.client import HTTPConnection, HTTPException
+
+    connection = HTTPConnection("batchd")
+    connection.sock = line
     try:
         headers = {"Connection": "close"}
         connection.request(question.method, question.target, question.content, headers)
         yield connection.getresponse()
-    except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
+    except (OSError, HTTPException, msgspec.DecodeError) as error:
         raise NotListening(
             f"the daemon went away before it answered ({error!r}); asking again does no harm",
             is_running=True,
@@ -170,7 +163,7 @@ def _fits(parts: Sequence[str], path: Sequence[str]) -> bool:
 
 def _answer(status: int, content: bytes, *, kind: Any) -> Any:
     """Raises `msgspec.DecodeError` for half an answer."""
-    if status == http.client.OK:
+    if status == HTTPStatus.OK:
         return msgspec.json.decode(content, type=kind)
     try:
         refusal = msgspec.json.decode(content, type=Refusal)
@@ -180,23 +173,25 @@ def _answer(status: int, content: bytes, *, kind: Any) -> Any:
     raise Refused(refusal)
 
 
-def _connected(folders: Folders, *, seconds: float) -> _Connection:
+def _connected(folders: Folders, *, seconds: float) -> socket.socket:
     """Connect; to a daemon that is just starting, in a moment."""
     until = time.monotonic() + _STARTING_SECONDS
     while True:
-        connection = _Connection(folders.socket, seconds=seconds)
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        line.settimeout(seconds)
         try:
-            connection.connect()
+            with near(folders.socket) as address:
+                line.connect(address)
         except PermissionError:
-            connection.close()
+            line.close()
             raise
         except OSError as error:
-            connection.close()
+            line.close()
             if time.monotonic() > until or not presence(folders).is_running:
                 raise _nobody(folders, error) from error
             time.sleep(_LOOK)
         else:
-            return connection
+            return line
 
 
 def _nobody(folders: Folders, error: OSError) -> NotListening:

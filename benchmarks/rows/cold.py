@@ -44,7 +44,10 @@ def _measures(what: str, runs: list[Used], *, bar: float | None) -> list[Measure
 def _times(bench: Bench, folder: Path, *arguments: str) -> list[Used]:
     """Run a command of ours, or the bare interpreter, some times."""
     program = ["-m", "batchd", *arguments] if arguments else ["-c", "pass"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("BATCHD_")}
+    # With its byte code kept, as installed, and whatever the shell says: PYTHON...=1 would have all of
+    # it compiled at each start, which takes as long as the rest.
+    dropped = ("BATCHD_", "PYTHONDONTWRITE")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
     command = [sys.executable, *program]
     rounds = (
         run(command, environment=environment, cwd=folder) for _ in range(_TIMES * bench.rounds + 1)

@@ -51,6 +51,7 @@ def daemon(bench: Bench, *, shards: int = 1, name: str = "one batch") -> Daemon:
     with bench.scratch() as folder:
         source = bench.native_file(folder, shards=shards)
         with bench.house(folder, batch_seconds=BATCH_SECONDS) as house:
+            house.wait_for_rest()
             before, started = house.cpu(), time.monotonic()
             with Memory(house.daemon.pid).watched() as memory:
                 house.drop(source)

@@ -152,8 +152,8 @@ def reason_of_job(job: Job, parts: Sequence[Part], *, room: Room, now: float) ->
 
 
 def task_trouble(job: Job, recipes: Recipes) -> Reason | None:
-    """Why a claimed job is not read: its task broke, or went, after its file had been taken."""
-    if job.state is not JobState.CLAIMED or not job.task or job.recipe is not None:
+    """Why a job is not read, or its folder not built: its task broke, or went, or what that needs."""
+    if not job.task or job.state not in (JobState.CLAIMED, JobState.SETTLED):
         return None
     task = recipes.get(job.task)
     if isinstance(task, Task):
@@ -161,6 +161,8 @@ def task_trouble(job: Job, recipes: Recipes) -> Reason | None:
         if (library := library_missing(kind)) is None:
             return None
         text = lack_in_words(kind, library)
+    elif job.state is JobState.SETTLED or job.recipe is not None:
+        return None  # it has kept its own
     else:
         text = str(task) if task else "there is no task file of that name any more"
     return because(ReasonCode.WAITING_FOR_TASK, job=job.id, task=job.task, text=text)

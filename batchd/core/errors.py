@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from batchd.core.reasons import ReasonCode
+
 
 class BatchdError(Exception):
     """Something batchd knows the name of."""
@@ -13,6 +15,8 @@ class ConfigError(BatchdError):
 
 class LibraryMissing(BatchdError):
     """The operator must install it: what needs it waits, and is none the worse for that."""
+
+    reason = ReasonCode.WAITING_FOR_TASK
 
 
 class AlreadyRunning(BatchdError):

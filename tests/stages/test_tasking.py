@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from batchd.core.events import JobCancelled
 from batchd.core.model import CancelWhy, JobState
-from batchd.stages import claim, plan
+from batchd.core.reasons import ReasonCode
+from batchd.stages import claim, collect, deliver, plan, poll, submit
+from tests.control.asking import ask
 from tests.dropped_tables import SCHEMA, claimed_table, table
-from tests.houses import delivered, live, write_task
+from tests.houses import delivered, live, read_lines, write_task
 from tests.stages.steps import step
 from tests.stages.table_house import JOB, House, checked
+from tests.workbooks import package
 
 
 @pytest.mark.parametrize("trouble", ["broken", "gone"])
@@ -37,6 +41,38 @@ async def test_a_job_whose_task_is_broken_or_gone_waits_until_that_is_mended(
         assert services.waiting_for_task == {}
         await live(services, deliveries=1)
     checked(*delivered(tmp_path).values(), 3)
+
+
+async def test_a_folder_that_wants_a_library_is_built_once_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A new environment, made without the extra while answers were on their way."""
+    house = House(tmp_path, SCHEMA)
+    rows = "".join(f"<row><c><v>{n}</v></c>{cell(f'text {n}')}</row>" for n in range(1, 4))
+    whole = package(tmp_path / "a.xlsx", f"<row>{cell('key')}{cell('text')}</row>{rows}")
+    async with house.open() as services:
+        claimed_table(tmp_path, "judge", "a.xlsx", whole.read_bytes(), job=JOB)
+
+        await step(services, claim, plan)
+        monkeypatch.setitem(sys.modules, "xlsxwriter", None)  # as where it is not installed
+        for _ in range(4):
+            await step(services, submit, poll, collect, deliver)
+            services.clock.advance(60.0)  # type: ignore[attr-defined]
+        assert (await services.ledger.job(JOB)).state is JobState.SETTLED
+        reason = ask(tmp_path, JOB, now=services.clock.now()).reason
+        assert reason.code is ReasonCode.WAITING_FOR_TASK
+        assert "Excel files need xlsxwriter" in reason.sentence
+
+        monkeypatch.undo()
+        services.clock.advance(60.0)  # type: ignore[attr-defined]
+        await live(services, deliveries=1)
+    (folder,) = delivered(tmp_path).values()
+    assert len(read_lines(folder / "results.jsonl")) == 3
+    assert (folder / "results.xlsx").exists()
+
+
+def cell(text: str) -> str:
+    return f'<c t="inlineStr"><is><t>{text}</t></is></c>'
 
 
 async def test_those_that_wait_for_their_task_keep_nobody_else_out(tmp_path: Path):

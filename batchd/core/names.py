@@ -13,7 +13,16 @@ _IS_ID = re.compile(f"[{_DIGITS}]{{{_ID_LENGTH}}}").fullmatch
 _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
 _HIGHEST = 32**_ID_LENGTH - 1
 _NATIVE = (".jsonl", ".ndjson")  #: what files of request lines are called
-_TABLES = (".csv", ".tsv", ".json", ".txt", ".md", ".parquet", ".xlsx")  #: what tables are called
+_TABLES = (
+    ".csv",
+    ".tsv",
+    ".json",
+    ".txt",
+    ".md",
+    ".parquet",
+    ".xlsx",
+    ".xlsm",
+)  #: what tables are called
 _MAX_STEM_BYTES = 120  # with "--id.cancelled", less than the 143 bytes that eCryptfs has room for
 
 

@@ -28,6 +28,7 @@ _KINDS: dict[str, Kind] = {
     ".md": "text",
     ".parquet": "parquet",
     ".xlsx": "excel",
+    ".xlsm": "excel",  # the same with programs in it, which are not read
 }
 _HAVE_PACKING: frozenset[Kind] = frozenset({"parquet", "excel"})  #: they are compressed inside
 _ENDINGS: dict[Kind, str] = {"text": ".txt", "excel": ".xlsx"}

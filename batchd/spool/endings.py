@@ -39,7 +39,7 @@ def lacks_end(path: Path, *, is_closed: bool) -> ReasonCode | None:
     """
     kind = path.suffix.lower()
     try:
-        if kind == ".xlsx":
+        if kind in (".xlsx", ".xlsm"):
             return None if _is_workbook(path) else ReasonCode.END_MISSING
         tail, is_all = _tail(path)
     except OSError:

@@ -24,7 +24,7 @@ _TEXTS = ("*.csv", "*.tsv", "*.json", "*.jsonl", "*.ndjson", "*.txt", "*.md")
 _PACKED = tuple(f"{pattern}.gz" for pattern in _TEXTS)
 
 #: What is taken from the folder of a task.
-TABLES = (*_TEXTS, "*.parquet", "*.xlsx", *_PACKED)
+TABLES = (*_TEXTS, "*.parquet", "*.xlsx", "*.xlsm", *_PACKED)
 
 #: Names that programs give to what isn't finished, or isn't for us (reference, R53).
 IGNORED = (

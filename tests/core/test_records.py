@@ -29,6 +29,7 @@ from batchd.core.records import (
         ("README.md", "text"),
         ("jobs.parquet", "parquet"),
         ("jobs.xlsx", "excel"),
+        ("jobs.xlsm", "excel"),
         ("jobs.xlsx.gz", None),
         ("jobs.parquet.gz", None),
         ("jobs.png", None),

@@ -84,6 +84,7 @@ def test_a_whole_table_lacks_nothing(tmp_path: Path, name: str, content: bytes):
         ("a.json", b"\0" * 4096, "end-missing"),
         ("a.parquet", b"PAR1....", "end-missing"),
         ("a.xlsx", workbook()[:-30], "end-missing"),
+        ("a.XLSM", workbook()[:-30], "end-missing"),
         ("a.xlsx", b"\0" * 4096, "end-missing"),
     ],
 )

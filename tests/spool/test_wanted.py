@@ -83,7 +83,7 @@ def test_a_wanted_name_breaks_no_rule():
 
 @pytest.mark.parametrize(
     "name",
-    ["a.csv", "a.TSV", "a.json", "a.jsonl", "a.ndjson", "a.txt", "a.md", "a.parquet", "a.xlsx",
+    ["a.csv", "a.TSV", "a.json", "a.jsonl", "a.ndjson", "a.txt", "a.md", "a.parquet", "a.xlsx", "a.XLSM",
      "a.csv.gz", "a.jsonl.gz", "a.txt.gz"],
 )  # fmt: skip
 def test_a_task_takes_tables(name: str):

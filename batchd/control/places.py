@@ -46,10 +46,18 @@ NOWHERE = Place(Path("/"), None, told=False)  #: for what is meant by its id, an
 
 
 def place_of(word: str, *, folders: Folders, cwd: Path) -> Place:
-    """Find the place a word means: from here, else from the root, else in the inbox."""
+    """Find the place a word means: from here, else from the root, else in the inbox.
+
+    A bare name means the inbox before what lies here: the copy that waits, not its original. Who
+    stands in a folder of the root means what lies there.
+    """
     root = folders.root.resolve()
     tries = [_lexical(base / word) for base in (cwd, root, root / "inbox")]
-    path = next((path for path in tries if os.path.lexists(path)), tries[0])
+    here = cwd.resolve()
+    is_bare = Path(word).name == word != ".."
+    if is_bare and (here == root or not here.is_relative_to(root)):
+        tries.insert(0, tries.pop())
+    path = next((path for path in tries if os.path.lexists(path)), _lexical(cwd / word))
     if path == root:
         return Place(path, ())
     return Place(path, path.relative_to(root).parts if path.is_relative_to(root) else None)

@@ -223,19 +223,26 @@ class Question:
         return Answer(because(ReasonCode.FOREIGN), _shown(place))
 
     def _of_name(self, place: Place, *, else_: ReasonCode, **facts: object) -> Answer:
-        """What is not there (any more) may have been claimed under its name."""
+        """What is not there (any more) may have been claimed under its name.
+
+        A bare name is what people call a file, wherever they stand: what they submitted a copy of
+        still lies before them, and it is the copy that they ask about.
+        """
+        is_bare, jobs = "/" not in self.word, self._jobs_called(place)
+        if jobs and (is_bare or (place.parts is not None and not place.is_there)):
+            path = None if place.is_there else _shown(place)
+            return self._of_job(jobs[0], older=jobs[1:], path=path)
         if place.is_there:
             code = ReasonCode.FOREIGN if place.parts is not None else else_
             return Answer(because(code, **facts), _shown(place))
-        named = self.reader.jobs_named(os.fsencode(place.path.name))
-        jobs = sorted(
-            named, key=lambda job: job.task != _task_in(place)
-        )  # stable: the youngest first
-        if jobs and (place.parts is not None or "/" not in self.word):
-            return self._of_job(jobs[0], older=jobs[1:], path=_shown(place))
         if place.parts and (job := self._taking(os.fsencode(place.path.name))):
             return Answer(because(ReasonCode.UNLISTED, job=job), _shown(place), job=job)
         return Answer(because(else_, **facts), _shown(place))
+
+    def _jobs_called(self, place: Place) -> Sequence[Job]:
+        """The youngest first; those of the task in whose folder it lay before all others."""
+        named = self.reader.jobs_named(os.fsencode(place.path.name))
+        return sorted(named, key=lambda job: job.task != _task_in(place))
 
     def _taking(self, name: bytes) -> str | None:
         """The job that a file of this name becomes: it left the inbox a moment ago."""

@@ -32,6 +32,25 @@ def test_a_word_is_looked_for_from_here_from_the_root_and_in_the_inbox(folders: 
     assert parts(str(folders.root), folders) == ()
 
 
+def test_a_bare_name_means_the_copy_in_the_inbox_before_its_original_that_lies_here(
+    folders: Folders,
+):
+    (folders.inbox / "a.jsonl").touch()
+    (folders.root.parent / "a.jsonl").touch()
+    (folders.root / "a.jsonl").touch()
+    (folders.root / "outbox" / "x--0tqe86").mkdir(parents=True)
+    (folders.root / "outbox" / "x--0tqe86" / "a.jsonl").touch()
+
+    assert parts("a.jsonl", folders) == ("inbox", "a.jsonl")
+    assert parts("a.jsonl", folders, cwd=folders.root) == ("inbox", "a.jsonl")
+    assert parts("./a.jsonl", folders) is None
+    assert parts("./a.jsonl", folders, cwd=folders.root) == ("a.jsonl",)
+    delivered = folders.root / "outbox" / "x--0tqe86"
+    assert parts("a.jsonl", folders, cwd=delivered) == ("outbox", "x--0tqe86", "a.jsonl")
+    assert parts(".", folders, cwd=folders.root) == ()
+    assert parts("..", folders, cwd=folders.root) is None
+
+
 def test_what_is_nowhere_is_meant_from_here(folders: Folders):
     assert parts("b.jsonl", folders) is None
     assert parts("b.jsonl", folders, cwd=folders.inbox) == ("inbox", "b.jsonl")

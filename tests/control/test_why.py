@@ -46,6 +46,23 @@ async def test_a_job_is_found_by_its_id_its_beginning_its_batch_and_its_files_na
             assert answer.reason.facts["batch"] == batch
 
 
+async def test_the_name_of_what_was_submitted_is_its_job_where_the_original_lies_too(root):
+    """`batchd submit a.jsonl` copies it, and says `batchd why a.jsonl` to who stands beside it."""
+    original = root.parent / "a.jsonl"
+    original.touch()
+    async with open_services(root) as services:
+        await open_batches(services, "a.jsonl")
+        job, now = str(await services.ledger.last_job()), services.clock.now()
+        (root / "a.jsonl").touch()
+
+        for cwd in (root.parent, root):
+            assert ask(root, "a.jsonl", now=now, cwd=cwd).job == job
+        assert ask(root, "./a.jsonl", now=now).reason.code is ReasonCode.OUTSIDE
+        assert ask(root, str(root / "a.jsonl"), now=now).reason.code is ReasonCode.FOREIGN
+        original.rename(root.parent / "b.jsonl")
+        assert ask(root, "b.jsonl", now=now).reason.code is ReasonCode.OUTSIDE
+
+
 async def test_a_file_between_the_inbox_and_the_ledger_is_on_its_way(root):
     async with open_services(root) as services:
         job, now = await claimed(services, "a.jsonl"), services.clock.now()

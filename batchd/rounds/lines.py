@@ -24,7 +24,7 @@ from batchd.core.taking import Taker
 from batchd.rounds.keeping import kept_task
 from batchd.rounds.rendering import Rows, request_file, write_round
 from batchd.rounds.table import Table
-from batchd.spool.identities import Identities, identities_of
+from batchd.spool.identities import Identities, identities_of, near
 from batchd.spool.placing import make_folder, placed
 from batchd.spool.recipes import Recipes
 from batchd.spool.work import Pause, Work, cut, rows_of
@@ -86,7 +86,8 @@ class NativeLines:
 
     def requests(self, rows: RowSet, number: int) -> Iterator[tuple[Rows, bytes]]:
         """Yield the lines of these rows."""
-        for row, line in rows_of(self._unchanged(), rows, pause=self._pause):
+        dropped, place = self._unchanged(), self._near(rows)
+        for row, line in rows_of(dropped, rows, pause=self._pause, near=place):
             yield (row,), line
 
     def file_of(self, shard: Shard, shards: Sequence[Shard]) -> Path:
@@ -96,7 +97,7 @@ class NativeLines:
             return dropped
         path = self._work.shard_file(self._job.id, shard.id)
         # Cut anew each time: what an earlier try left may come from a file that was changed since.
-        cut(dropped, shard.rows, path, pause=self._pause)
+        cut(dropped, shard.rows, path, pause=self._pause, near=self._near(shard.rows))
         return path
 
     def harvest(self, shard: Shard, **terms: Any) -> Harvest:
@@ -113,6 +114,11 @@ class NativeLines:
         self._work.unchanged_dropped(self._job, pause=self._pause)
         kept, sha256 = self._work.ids_file(self._job.id), self._job.sha256 or ""
         return identities_of(shard.rows, kept, sha256, self._unchanged, pause=self._pause)
+
+    def _near(self, rows: RowSet) -> tuple[int, int]:
+        """What lies before a shard's lines need not be read: of a large file it was kept where."""
+        first, _ = rows.ranges[0]  # nothing is asked for no rows
+        return near(first, self._work.ids_file(self._job.id), self._job.sha256 or "")
 
     def _unchanged(self) -> Path:
         return self._work.unchanged_input(self._job, pause=self._pause)

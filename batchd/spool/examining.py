@@ -137,7 +137,7 @@ def _read(
             if request is not None:
                 sharder.add(reader.row, request)
                 if kept is not None:
-                    kept.add(reader.row, request)
+                    kept.add(reader.row, request, reader.bytes)
             if reader.hopeless:
                 break
         reader.finish()

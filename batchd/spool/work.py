@@ -286,12 +286,17 @@ def _tasks_in(inside: Path) -> list[Path]:
     return [inside / name for name in folders if is_task_name(name)]
 
 
-def raw_lines(path: Path, *, longest: int, pause: Pause, most: int = _NO_LIMIT) -> Iterator[bytes]:
+def raw_lines(
+    path: Path, *, longest: int, pause: Pause, most: int = _NO_LIMIT, start: int = 0
+) -> Iterator[bytes]:
     """Yield the lines of a file, memory flat. A line above `longest` comes cut, and is the last.
 
-    Raises `BadGzip` for a packed file that can't be inflated, or has more than `most` bytes.
+    `start`: the byte to begin at, of a file that is not packed. Raises `BadGzip` for a packed file
+    that can't be inflated, or has more than `most` bytes.
     """
     with open_lines(path, most=most) as file:
+        if start:
+            file.seek(start)
         count = 0
         while raw := file.readline(min(longest + 1, _BUFFER)):
             if len(raw) == _BUFFER and not raw.endswith(b"\n"):
@@ -319,11 +324,17 @@ def _long_line(file: BinaryIO, begun: bytes, *, longest: int) -> bytes:
     return line.getvalue()
 
 
-def rows_of(path: Path, rows: RowSet, *, pause: Pause) -> Iterator[tuple[int, bytes]]:
-    """Yield the chosen rows as they travel: row number and line, without its line break."""
-    wanted = iter(rows)
+def rows_of(
+    path: Path, rows: RowSet, *, pause: Pause, near: tuple[int, int] = (1, 0)
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the chosen rows as they travel: row number and line, without its line break.
+
+    `near`: a row that is not after the first of them, and the byte at which its line begins.
+    """
+    wanted, (first, start) = iter(rows), near
     row = next(wanted, None)
-    for number, raw in enumerate(raw_lines(path, longest=1 << 40, pause=pause), start=1):
+    lines = raw_lines(path, longest=1 << 40, pause=pause, start=start)
+    for number, raw in enumerate(lines, start=first):
         if row is None:
             return
         if number == row:
@@ -331,11 +342,16 @@ def rows_of(path: Path, rows: RowSet, *, pause: Pause) -> Iterator[tuple[int, by
             row = next(wanted, None)
 
 
-def cut(source: Path, rows: RowSet, target: Path, *, pause: Pause) -> None:
-    """Write the chosen rows to a file of their own. Cutting twice writes the same bytes."""
+def cut(
+    source: Path, rows: RowSet, target: Path, *, pause: Pause, near: tuple[int, int] = (1, 0)
+) -> None:
+    """Write the chosen rows to a file of their own. Cutting twice writes the same bytes.
+
+    `near` as for `rows_of`.
+    """
     make_folder(target.parent)
     with placed(target) as file:
-        for _, line in rows_of(source, rows, pause=pause):
+        for _, line in rows_of(source, rows, pause=pause, near=near):
             file.write(line + b"\n")
 
 

@@ -11,7 +11,8 @@ import pytest
 from batchd.core.rows import RowSet
 from batchd.settings import Settings
 from batchd.spool.examining import examine
-from batchd.spool.identities import WORTH_KEEPING, Identities, identities_of
+from batchd.spool.identities import WORTH_KEEPING, Identities, identities_of, near
+from batchd.spool.work import rows_of
 
 JSON = {"response_format": {"type": "json_object"}}
 
@@ -102,6 +103,22 @@ def test_of_a_file_that_is_given_up_what_was_read_is_no_other_files(tmp_path):
     found = examine(path, Settings(), pause=nothing, ids=ids)
     assert found.problems.total
     assert ids.read_bytes().endswith(found.sha256.encode())
+
+
+def test_a_row_is_found_without_reading_what_lies_before_it(tmp_path):
+    dropped, ids = tmp_path / "dropped.jsonl", tmp_path / "ids.jsonl"
+    ends = (b"\n", b"\r\n", b"\n \n", b"\n")
+    raw = b"".join(line(f"é{n}", "x" * 300) + ends[n % 4] for n in range(4_000))
+    dropped.write_bytes(b"\xef\xbb\xbf" + raw)
+    found = examine(dropped, Settings(), pause=nothing, ids=ids)
+    every = dict(rows_of(dropped, RowSet(((1, 5_000),)), pause=nothing))
+    assert len(every) == 5_000
+    for row in (1, 2, 3, 999, 1_001, 1_002, 1_003, 2_500, 4_999, 5_000):
+        first, start = near(row, ids, found.sha256)
+        assert max(row - 1_001, 1) <= first <= row
+        chosen = rows_of(dropped, RowSet.of([row]), pause=nothing, near=(first, start))
+        assert dict(chosen) == {row: every[row]}
+    assert near(5_000, ids, "another's") == near(5_000, tmp_path / "gone", "") == (1, 0)
 
 
 class Stopped(Exception):

@@ -7,7 +7,10 @@ in `excel.py`). What is read here is what expat says, and forgotten.
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from typing import BinaryIO
+from xml.etree import ElementTree
 from xml.parsers import expat
 
 from batchd.core.splitting import MAX_FIELD
@@ -21,6 +24,10 @@ _LONGEST_TAG = (
 #: 22.9.2.19).
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _SPACE = " \t\r\n"
+
+
+#: What reading a damaged zip file, or damaged XML, raises.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError, ElementTree.ParseError)
 
 
 class BadPart(Exception):

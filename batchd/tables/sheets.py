@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from batchd.tables.extras import library
 from batchd.tables.opening import Pause
-from batchd.tables.parts import BadPart, Part, unescaped
+from batchd.tables.parts import DAMAGE, BadPart, Part, unescaped
 
 MOST_COLUMNS = 16_384  #: XFD, Excel's last; LibreOffice's, too
 _DIGITS = "0123456789"
@@ -61,7 +61,11 @@ class Sheet(Part):
         Empty cells, and those with an error, are "". Raises `BadPart`.
         """
         while not self._is_over:
-            self._is_over = not self.read_on() or self._is_over
+            try:
+                self._is_over = not self.read_on() or self._is_over
+            except (BadPart, *DAMAGE):
+                yield from self._rows  # so that whoever reads them knows which row is bad
+                raise
             yield from self._rows
             self._rows.clear()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
-from xml.parsers import expat
 
 from batchd.tables.opening import Pause
-from batchd.tables.parts import BadPart
+from batchd.tables.parts import DAMAGE, BadPart
 from batchd.tables.shared import NoStrings, SharedStrings
 from batchd.tables.sheets import Formats, Sheet, formats_of
 
@@ -31,9 +29,6 @@ _OLE = bytes.fromhex(
 )  #: how .xls begins, and every file of Office with a password
 _LOCKED = "EncryptedPackage".encode("utf-16-le")  #: [MS-OFFCRYPTO] 2.3.4.4
 _TRUE = ("1", "true", "on")
-
-#: What reading a damaged zip file, or damaged XML, raises.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError, ElementTree.ParseError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +154,7 @@ def damaged_is_bad() -> Iterator[None]:
     """Raise `BadPart` for whatever a damaged file makes the libraries raise."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BadPart(str(error)) from error
 
 

@@ -153,6 +153,13 @@ def test_what_no_cell_is_is_told(cell, said):
         rows_of(f'<row r="2">{cell}</row>')
 
 
+def test_rows_before_what_can_not_be_read_are_told():
+    found = opened('<row><c><v>1</v></c></row><row><c><v>2</v></c></row><row r="x"/>').rows()
+    assert [next(found), next(found)] == [(1, [1]), (2, [2])]
+    with pytest.raises(BadPart):
+        next(found)
+
+
 def test_a_row_must_have_a_number_as_its_number():
     with pytest.raises(BadPart, match='calls itself "two"'):
         rows_of('<row r="two"/>')

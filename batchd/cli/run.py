@@ -10,6 +10,7 @@ import click
 from batchd import logs
 from batchd.cli.options import settings_options
 from batchd.configuration import api_key, base_url, load
+from batchd.runtime.garbage import blind
 from batchd.settings import Settings
 from batchd.spool.apart import must_be_apart
 from batchd.spool.folders import Folders, keep_strangers_out
@@ -35,7 +36,9 @@ def run(config: Path | None, overrides: tuple[str, ...]) -> int:
     log_file = folders.log
     with logs.configure(settings.logging, log_file, secrets=(key,)) as lines:
         from batchd.configuration.checks import Checks
-        from batchd.daemon import Configuration, run_daemon
+
+        with blind():
+            from batchd.daemon import Configuration, run_daemon
 
         latest = [loaded]  # what was read last, whether it was taken or not
 

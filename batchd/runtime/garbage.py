@@ -14,6 +14,21 @@ from contextlib import contextmanager
 MANY = 10_000  #: files; with fewer a full collection takes less than a tenth of a second
 
 
+@contextmanager
+def blind() -> Iterator[None]:
+    """Keep it from looking, again and again, at what a program imports: all of that stays for good.
+
+    The daemon's imports took 0.83 s of CPU with it and 0.72 s without; and what was made here is not
+    looked at later either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 class Collector:
     """The one that a process has; for one caller at a time."""
 

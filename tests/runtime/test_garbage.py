@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from batchd.runtime.garbage import MANY, Collector
+from batchd.runtime.garbage import MANY, Collector, blind
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +67,15 @@ def test_garbage_of_a_long_storm_is_not_kept():
     with collector.kept_out(lambda: MANY + 1):
         pass
     assert gc.get_freeze_count() < before + 50
+
+
+def test_what_is_imported_is_never_looked_at():
+    made = list[list[int]]()
+    with blind():
+        assert not gc.isenabled()
+        made.append([1])
+    assert gc.isenabled()
+    assert not is_watched(made[0])
+    with pytest.raises(ImportError), blind():
+        raise ImportError
+    assert gc.isenabled()

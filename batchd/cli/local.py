@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import grp
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +63,8 @@ def for_whom(folders: Folders) -> str:
         return "is for the group of inbox/ and root only: sudo, or ask who runs batchd here"
     if group == _ROOT:
         return "is for the group root and root only: try sudo"
+    import getpass  # late: a thirtieth of what a command may take
+
     me = printable(getpass.getuser())
     return f"is for the group {group} and root only: sudo usermod -aG {group} {me}, and a new login"
 

@@ -316,6 +316,7 @@ class ConfigShow(Shape, frozen=True):
 class Version(Shape, frozen=True):
     """`batchd version --json`."""
 
+    schema: int
     batchd: str
     python: str
     openai: str

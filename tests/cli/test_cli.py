@@ -180,7 +180,7 @@ def test_version_says_which_versions_are_at_work(shell):
 
     assert (code, err) == (Exit.OK, "")
     assert named.keys() == {"batchd", "python", "openai", "sqlite"}
-    assert json.loads(shell("version", "--json")[1]) == named
+    assert json.loads(shell("version", "--json")[1]) == {"schema": 1, **named}
     assert shell("--version")[1] == f"batchd {named['batchd']}\n"
 
 

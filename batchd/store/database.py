@@ -114,7 +114,7 @@ class Database:
     async def _run(self, work: Work[T], *, writes: bool) -> T:
         with anyio.CancelScope(shield=True):
             try:
-                return await self._turns.take(work, writes=writes)
+                result = await self._turns.take(work, writes=writes)
             except LedgerGone as gone:
                 self._lose(gone)
                 raise
@@ -123,6 +123,7 @@ class Database:
                 if isinstance(ours, LedgerGone):
                     self._lose(ours)
                 raise ours from error
+        return result
 
     def _lose(self, gone: LedgerGone) -> None:
         if self.lost is None:

@@ -32,6 +32,7 @@ _LABEL = 20
 _MOST_NUMBERS = 50
 _LOCAL = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 _NO_KEY = "none-is-needed-here"  # a server on this machine may want none, and the SDK wants one
+_GONE = "the daemon went away before the end; what was answered is paid, and in batchd spend"
 _LONGEST = 720.0  #: seconds for a row: the daemon gives the provider ten minutes
 
 
@@ -69,6 +70,9 @@ def try_(loaded: Loaded, name: str, file: Path, rows: int, as_json: bool) -> int
     except (BadTable, BadRecord) as bad:
         complain(f"{printable(str(file))}: {in_words(bad)}")
         return Exit.FAILED
+    except NotListening as gone:
+        complain(str(gone) if not show.rows else _GONE)
+        return Exit.TRY_AGAIN
     except Refused as refused:
         about = f"{printable(str(file))}: " if refused.code == "unusable" else ""
         complain(f"{about}{refused}")
@@ -95,7 +99,7 @@ class Shown:
     def end(self, name: str, file: Path, source: str) -> int:
         """Say what it took, and how it went."""
         if self.sum is None:
-            complain("the daemon went away before the end; what was answered is in batchd spend")
+            complain(_GONE)
             return Exit.TRY_AGAIN
         if self._as_json:
             click.echo(json.dumps(self._told(name, file, source, self.sum)))

@@ -49,6 +49,7 @@ def alone(checks: Checks, folders: Folders | None, *, is_offline: bool) -> Itera
     yield from machine.kept_right()
     if folders is None:
         return
+    yield from you(folders)
     yield from machine.file_systems(folders)
     yield from permissions(folders)
     yield from machine.groups(folders)
@@ -58,7 +59,9 @@ def alone(checks: Checks, folders: Folders | None, *, is_offline: bool) -> Itera
 
 
 def you(folders: Folders) -> Iterator[Finding]:
-    """Look whether who asks may drop files; that they may ask is known already."""
+    """Look whether who asks may drop files."""
+    if not _is_seen(folders):
+        return  # nothing is there, or not for them: that is told of the folders
     name, places = name_of(os.getuid()), (folders.inbox, folders.staging)
     if all(os.access(place, os.W_OK | os.X_OK) for place in places):
         yield ok("you", f"{name} may drop files into {folders.inbox}")
@@ -70,6 +73,13 @@ def you(folders: Folders) -> Iterator[Finding]:
         return
     fix = f"usermod -aG {quote(group)} {quote(name)}, then log in again"
     yield wrong("you", f"{name} may not drop files into {folders.inbox}", fix)
+
+
+def _is_seen(folders: Folders) -> bool:
+    try:
+        return folders.inbox.is_dir()
+    except OSError:
+        return False
 
 
 def _group_of(folders: Folders) -> str:

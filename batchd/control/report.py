@@ -7,6 +7,7 @@ import platform
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -92,9 +93,9 @@ def _log(log: Path) -> Iterator[dict[str, Any]]:
     """The last lines, from the older file too where the log was just put aside."""
     lines: deque[bytes] = deque(maxlen=MOST_LINES)
     for file in (log.with_name(f"{log.name}.1"), log):
-        if file.is_file():
-            with file.open("rb") as opened:
-                lines.extend(opened)
+        # What is not there, or not for whoever asks, is not in their report.
+        with suppress(OSError), file.open("rb") as opened:
+            lines.extend(opened)
     for line in lines:
         try:
             event = msgspec.json.decode(line)

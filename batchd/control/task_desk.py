@@ -174,7 +174,8 @@ class TaskDesk:
             await services.ledger.note_paid(trial.task.name, {one.model: one.usage}, at=now)
             paid.append(one)
 
-        asking, seen = direct(), 0
+        # In a thread: reading the machine's certificates takes longer than a turn of the loop may.
+        asking, seen = await in_thread(direct), 0
         try:
             async with aclosing(trial.ask(asking, services.prices, pays)) as rows:
                 async for row in rows:

@@ -150,6 +150,33 @@ def test_a_report_is_the_daemons_and_so_is_its_marker(shell, served):
     assert marker in (served / "var" / "log" / "batchd.jsonl").read_text()
 
 
+@pytest.mark.parametrize(
+    ("answered", "says"),
+    [
+        (b"", "the daemon went away before the end"),
+        (b'{"row":{"row":1,"id":"1","ok":true,"values":{"answer":"x"},"error":null,"raw":null}}\n',
+         "what was answered is paid"),
+    ],
+)  # fmt: skip
+def test_a_trial_that_breaks_off_is_not_asked_again_by_another_way(
+    tmp_path, monkeypatch, capsys, answered, says
+):
+    """It would be paid twice."""
+    shell = shell_in(tmp_path / "here", monkeypatch, capsys, root=tmp_path / "root")
+    folders = Folders(tmp_path / "root")
+    folders.prepare()
+    Path("a.csv").write_text("text\none\n")
+    task = {"name": "mood", "model": "m", "prompt": "{{ text }}"}
+    found = said("200 OK", {"name": "mood", "folder": "/", "task": task})
+    broken = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + answered
+
+    with folders.locked(), somebody(folders, found, broken):
+        told = shell("task", "try", "mood", "a.csv")
+
+    assert (told.code, says in told.err) == (Exit.TRY_AGAIN, True)
+    assert "your own key" not in told.err
+
+
 def test_beside_a_daemon_that_is_older_a_command_does_it_by_itself(tmp_path, monkeypatch, capsys):
     """It has a lock and a socket, and has never heard of tasks."""
     shell = shell_in(tmp_path / "here", monkeypatch, capsys, root=tmp_path / "root")

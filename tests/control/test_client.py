@@ -35,6 +35,9 @@ def somebody(folders: Folders, *answers: bytes) -> Iterator[None]:
             with connection:
                 connection.recv(65_536)
                 connection.sendall(answer)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65_536):
+                    pass  # what is unread when it closes would take the answer along
 
     thread = threading.Thread(target=serve)
     thread.start()

@@ -51,6 +51,14 @@ def test_whoever_may_not_is_told_of_the_group(folders: Folders):
     assert as_user(12_345, NOBODY, asked=asked).startswith("ok: ")
 
 
+@needs_root
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_of_what_cannot_be_seen_nothing_is_said(folders: Folders):
+    assert list(you(Folders(folders.root / "elsewhere"))) == []
+    folders.root.chmod(0o700)
+    assert as_user(12_345, asked=lambda: list(you(folders))) == "[]"
+
+
 def test_another_version_is_told_and_the_same_is_not(folders: Folders):
     with folders.locked():
         for version, results in ((__version__, []), ("0.0.9", ["warning"])):

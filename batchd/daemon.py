@@ -48,8 +48,9 @@ from batchd.spool.work import Work
 from batchd.stages import STAGES
 from batchd.store.failures import LedgerDamaged, LedgerGone
 from batchd.store.identity import is_blank
-from batchd.store.ledger import Ledger, Timekeeping
+from batchd.store.ledger import Ledger
 from batchd.store.mounts import must_be_local, remote_kind, silent_kind
+from batchd.store.timekeeping import Timekeeping
 from batchd.webhooks.doorbell import secret_of as webhook_secret
 from batchd.webhooks.listening import listen as listen_for_news
 

@@ -6,7 +6,7 @@ Two ids may have one hash, so what is found are suspects; whoever has the ids re
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 
 _BUCKETS = 256  #: of hashes; a set of all at once would take ten times their memory
 
@@ -15,7 +15,8 @@ class Repeats:
     """Takes ids, and remembers nothing but their hashes."""
 
     def __init__(self) -> None:
-        self._hashes = tuple(array("q") for _ in range(_BUCKETS))
+        # Made when they are needed: of thousands of small files most would be empty.
+        self._hashes: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
 
     def add(self, text: str) -> None:
         """Take one id."""
@@ -24,7 +25,7 @@ class Repeats:
 
     def suspects(self) -> set[int]:
         """Return the hashes that came more than once."""
-        return {one for hashes in self._hashes for one in _repeated(hashes)}
+        return {one for hashes in self._hashes.values() for one in _repeated(hashes)}
 
 
 def _repeated(hashes: array[int]) -> set[int]:

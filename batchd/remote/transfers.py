@@ -11,9 +11,8 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
-import anyio
 import httpx2
 import openai
 from anyio import to_thread
@@ -45,10 +44,11 @@ async def send(
     The SDK gets an open file: a `Path` it would read whole (+600 MB for 200 MB). httpx2 then reads
     it on the event loop, a piece at a time, which keeps the loop waiting for no longer than that.
     """
-    async with anyio.wrap_file(await to_thread.run_sync(_InPieces, path)) as file:
-        size = (await anyio.Path(path).stat()).st_size
+    file = await to_thread.run_sync(_InPieces, path)
+    with file:
+        size = os.fstat(file.fileno()).st_size
         answer = await client.files.with_raw_response.create(
-            file=(name, file.wrapped, "application/jsonl"),
+            file=(name, file, "application/jsonl"),
             purpose=cast("Any", settings.purpose),  # others know words that the SDK's Literal lacks
             expires_after=lifetime(settings.keep_files_seconds),
             timeout=_patience_for(size, patience),
@@ -86,7 +86,10 @@ async def fetch(
     itself as long as each piece brings something; a small one is left to the caller's patience.
     """
     while True:
-        await to_thread.run_sync(part.check, to)
+        if part.length:
+            await to_thread.run_sync(part.check, to)
+        else:
+            part.forget()
         before = part.length
         try:
             headers = await _stream(client, file_id, to, part, patience)
@@ -164,31 +167,57 @@ def _patience_for(size: int, patience: httpx2.Timeout) -> httpx2.Timeout:
 async def _write(
     chunks: AsyncIterator[bytes], to: Path, part: Part, headers: Mapping[str, str]
 ) -> None:
-    """Everything into the file, behind what is there of it, in a thread."""
-    async with await anyio.open_file(to, "r+b" if part.length else "wb") as file:
-        await file.seek(part.length)
-        pending = bytearray()
+    """Everything into the file, behind what is there of it; in a thread, and a small one at once."""
+    pending = bytearray()
+    with _Sink(to, part, headers) as sink:
         try:
             async for chunk in chunks:
                 pending += chunk
                 if len(pending) >= CHUNK:
-                    await _put(pending, file, part, headers)
+                    await to_thread.run_sync(sink.put, pending)
         except httpx2.TransportError:
-            await _put(pending, file, part, headers)  # it came, and need not come again
+            await to_thread.run_sync(sink.put, pending)  # it came, and need not come again
             raise
-        await _put(pending, file, part, headers)
-        await file.flush()
-        await to_thread.run_sync(os.fsync, file.wrapped.fileno())
+        await to_thread.run_sync(sink.finish, pending)
 
 
-async def _put(
-    pending: bytearray, file: anyio.AsyncFile[bytes], part: Part, headers: Mapping[str, str]
-) -> None:
-    if part.length == 0 and pending.lstrip().startswith(b"<"):
-        raise _a_page(headers)
-    await file.write(pending)
-    part.take(pending)
-    pending.clear()
+class _Sink:
+    """The file that a download goes to, opened when something has come."""
+
+    def __init__(self, to: Path, part: Part, headers: Mapping[str, str]) -> None:
+        self._to = to
+        self._part = part
+        self._headers = headers
+        self._file: io.FileIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def put(self, pending: bytearray) -> None:
+        """Write what is pending."""
+        if self._part.length == 0 and pending.lstrip().startswith(b"<"):
+            raise _a_page(self._headers)
+        file, left = self._opened(), memoryview(pending)
+        while left:
+            left = left[file.write(left) :]
+        self._part.take(pending)
+        del left
+        pending.clear()
+
+    def finish(self, pending: bytearray) -> None:
+        """Write the last of it, and make all of it durable."""
+        self.put(pending)
+        os.fsync(self._opened().fileno())
+
+    def _opened(self) -> io.FileIO:
+        if self._file is None:
+            self._file = io.FileIO(self._to, "r+" if self._part.length else "w")
+            self._file.seek(self._part.length)
+        return self._file
 
 
 def _a_page(headers: Mapping[str, str]) -> RemoteUnavailable:

@@ -10,7 +10,7 @@ from batchd.core.errors import RemoteRefused, RemoteUnavailable
 from batchd.core.subjects import Shard
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread
-from batchd.spool.placing import PART, make_folder, sync_folder
+from batchd.spool.placing import PART, make_folder
 
 log = structlog.get_logger()
 
@@ -44,5 +44,5 @@ async def fetch(shard: Shard, services: Services) -> RemoteRefused | None:
 def _keep(part: Path, path: Path, length: int) -> None:
     if part.stat().st_size != length:
         raise RemoteUnavailable(f"{path.name} came short", may_have_happened=False)
+    # Its name is made durable with that of the index, before anything is recorded.
     part.replace(path)
-    sync_folder(path.parent)

@@ -37,6 +37,8 @@ TICK_SECONDS = 5.0  #: a lost bell costs this much at the most
 _FIRST_REST, _LONGEST_REST = 5.0, 60.0
 #: A full disk or a lost connection is nobody's mistake, however often it is met.
 _PASSING = (OSError, RemoteError, sqlite3.OperationalError)
+LIGHT = 8  #: so many light things weigh as much as another one
+LIGHT_BYTES, LIGHT_REQUESTS = 1 << 17, 100  #: what is light: a few hundredths of a second of work
 _MANY, _WITHIN = 5, 600.0  #: that many failures of a stage in so many seconds are ours to mend
 
 
@@ -77,8 +79,19 @@ class Rest:
         return self._clock.monotonic() < self._until
 
 
+@dataclass(slots=True)
+class _Begun:
+    weight: int
+    ended: anyio.Event
+
+
 class Crew:
-    """The things one stage has in flight, up to a limit."""
+    """The things one stage has in flight, up to a limit.
+
+    Light ones are taken by the handful, and wait here for their turn: to look into the ledger for
+    each of thousands of small files costs more than what is done with them. There are never more
+    at work than the limit, and whoever comes later waits behind a few light things at the most.
+    """
 
     def __init__(self, name: str, *, clock: Clock, rest: Rest, limit: int) -> None:
         self.name = name
@@ -86,13 +99,16 @@ class Crew:
         self.on_done: Callable[[], None] = lambda: None  #: rings the bells
         self._clock = clock
         self._rest = rest
-        self._busy: dict[str, anyio.Event] = {}
+        self._at_work = anyio.Semaphore(limit, fast_acquire=True)
+        self._busy: dict[str, _Begun] = {}
         self._delays: dict[str, _Delay] = {}
+        self._free = limit * LIGHT
+        self._is_closed = False  #: somebody was turned away: nobody slips in before him
 
     @property
     def room(self) -> int:
         """How many more things may be started."""
-        return self.limit - len(self._busy)
+        return self._free // LIGHT
 
     @property
     def reach(self) -> int:
@@ -101,7 +117,12 @@ class Crew:
         There is then something to do behind those in flight and those delayed: a few that fail
         again and again would keep all others out.
         """
-        return self.limit + len(self._busy) + len(self._delays)
+        return self.limit * LIGHT + len(self._busy) + len(self._delays)
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether nobody here is without work."""
+        return len(self._busy) >= self.limit
 
     @property
     def busy(self) -> Iterable[str]:
@@ -118,12 +139,22 @@ class Crew:
         return key not in self._busy and (delay is None or delay.until <= self._clock.monotonic())
 
     def start(
-        self, tasks: TaskGroup, key: str, work: Callable[..., Awaitable[None]], *args: Any
+        self,
+        tasks: TaskGroup,
+        key: str,
+        work: Callable[..., Awaitable[None]],
+        *args: Any,
+        light: bool = False,
     ) -> bool:
         """Start one thing in the background, if it is free and there is room."""
-        if self.room <= 0 or not self.is_free(key):
+        if not self.is_free(key):
             return False
-        self._busy[key] = anyio.Event()
+        weight = 1 if light else LIGHT
+        if self._is_closed or weight > self._free:
+            self._is_closed = True
+            return False
+        self._free -= weight
+        self._busy[key] = _Begun(weight, anyio.Event())
         tasks.start_soon(self._do, key, work, args)
         return True
 
@@ -135,11 +166,12 @@ class Crew:
     async def finish(self) -> None:
         """Wait until nothing is in flight."""
         while self._busy:
-            await next(iter(self._busy.values())).wait()
+            await next(iter(self._busy.values())).ended.wait()
 
     async def _do(self, key: str, work: Callable[..., Awaitable[None]], args: Any) -> None:
         try:
-            await work(*args)
+            async with self._at_work:
+                await work(*args)
         except BrokenInvariant:
             raise
         except Exception as error:
@@ -147,8 +179,13 @@ class Crew:
         else:
             self._delays.pop(key, None)
         finally:
-            self._busy.pop(key).set()
-            self.on_done()
+            self._end(self._busy.pop(key))
+
+    def _end(self, begun: _Begun) -> None:
+        self._free += begun.weight
+        self._is_closed = False
+        begun.ended.set()
+        self.on_done()
 
     def _delay(self, key: str, error: Exception) -> None:
         if isinstance(error, RemoteDenied):

@@ -113,6 +113,13 @@ class Services:
         """Note that a stage's loop goes on: at each turn, and in a long one now and then."""
         self.heartbeat[stage] = self.clock.monotonic()
 
-    def start(self, stage: str, key: str, work: Callable[..., Awaitable[None]], *args: Any) -> bool:
+    def start(
+        self,
+        stage: str,
+        key: str,
+        work: Callable[..., Awaitable[None]],
+        *args: Any,
+        light: bool = False,
+    ) -> bool:
         """Start one thing of a stage in the background, if it is free and there is room."""
-        return self.crews[stage].start(self.tasks, key, work, *args)
+        return self.crews[stage].start(self.tasks, key, work, *args, light=light)

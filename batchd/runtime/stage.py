@@ -9,6 +9,7 @@ from typing import Protocol
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
 from batchd.runtime.loop import Crew, run_loop
+from batchd.runtime.pace import Pace
 from batchd.runtime.services import Services
 
 
@@ -41,19 +42,24 @@ class Stage(Protocol):
 
 async def run_stage(stage: Stage, services: Services) -> None:
     """Turn one stage's loop until it is cancelled."""
+    crew, bell = services.crews[stage.NAME], services.bells[stage.NAME]
     await run_loop(
         stage.NAME,
-        partial(_look, stage, services),
-        crew=services.crews[stage.NAME],
-        bell=services.bells[stage.NAME],
+        partial(_look, stage, services, Pace(crew, bell, services.clock)),
+        crew=crew,
+        bell=bell,
         clock=services.clock,
         beat=partial(services.beat, stage.NAME),
     )
 
 
-async def _look(stage: Stage, services: Services) -> float | None:
-    await stage.run_once(services)
-    return await stage.next_look(services)
+async def _look(stage: Stage, services: Services, pace: Pace) -> float | None:
+    await pace.wait()
+    began = services.clock.monotonic()
+    started = await stage.run_once(services)
+    seconds = await stage.next_look(services)
+    pace.note(started, took=services.clock.monotonic() - began)
+    return seconds
 
 
 def bells_for(stages: Sequence[Stage], clock: Clock) -> dict[str, Bell]:

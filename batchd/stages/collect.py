@@ -23,6 +23,7 @@ from batchd.core.unusable import cancels_job, words
 from batchd.core.verdicts import Failure, judge_failed_batch, room_told
 from batchd.rounds.lines import lines_of
 from batchd.runtime.fetching import fetch
+from batchd.runtime.loop import LIGHT_REQUESTS
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.harvesting import bring_in
@@ -50,7 +51,12 @@ async def run_once(services: Services) -> int:
     now = services.clock.now()
     reach = services.crews[NAME].reach
     ended = await services.ledger.shards_due(ShardState.ENDED, now=now, most=reach)
-    return sum(services.start(NAME, shard.id, _collect, shard, services) for shard in ended)
+    return sum(
+        services.start(
+            NAME, shard.id, _collect, shard, services, light=shard.requests <= LIGHT_REQUESTS
+        )
+        for shard in ended
+    )
 
 
 def _disk_is_full(services: Services) -> bool:
@@ -66,9 +72,9 @@ async def next_look(services: Services) -> float | None:
 
 
 async def _collect(shard: Shard, services: Services) -> None:
-    if await services.ledger.shard(shard.id) != shard:
+    now_is, job = await services.ledger.shard_and_job(shard.id)
+    if now_is != shard:
         return  # listed before its own earlier turn had ended
-    job = await services.ledger.job(shard.job)
     may_be_replaced = shard.status is BatchStatus.FAILED and not is_final(job)
     if may_be_replaced and await _replaced(shard, services):
         return
@@ -225,20 +231,24 @@ async def _is_known(shard: Shard, services: Services) -> bool:
 
 async def _judged(shard: Shard, job: Job, services: Services, *, lost: bool) -> Tally:
     shards = await services.ledger.shards_of(job.id)
-    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
-    before = await in_thread(attempts_before, shard, shards)
+    return await in_thread(_brought_in, shard, job, shards, services, lost=lost)
+
+
+def _brought_in(
+    shard: Shard, job: Job, shards: Sequence[Shard], services: Services, *, lost: bool
+) -> Tally:
+    lines = lines_of(job, services.work, services.recipes, pause=pause)
     retries = services.settings.retries
-    harvest = await in_thread(
-        lines.harvest,
+    harvest = lines.harvest(
         shard,
-        attempts_before=before,
+        attempts_before=attempts_before(shard, shards),
         max_attempts=retries.max_attempts,
         price=partial(services.prices.charge, asked=shard.model),
         truncated_fails=retries.on_truncated == "fail",
         final=is_final(job),
     )
     notes = notes_for(shard, lost=lost, final=is_final(job), per_request=lines.per_request)
-    await in_thread(bring_in, services.work, shard, harvest, notes, pause=pause)
+    bring_in(services.work, shard, harvest, notes, pause=pause)
     return harvest.tally()
 
 

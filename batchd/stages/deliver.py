@@ -23,6 +23,7 @@ from batchd.core.subjects import Job, Shard
 from batchd.rounds.filling import fill_table
 from batchd.rounds.lines import RenderedLines, lines_of
 from batchd.runtime.fetching import fetch
+from batchd.runtime.loop import LIGHT_REQUESTS
 from batchd.runtime.services import Services
 from batchd.runtime.threads import finish_undisturbed, in_thread, pause
 from batchd.settings import Settings
@@ -44,7 +45,8 @@ async def run_once(services: Services) -> int:
     """Finish what is appearing, build what is settled or rejected."""
     started, reach = 0, services.crews[NAME].reach
     for job in await services.ledger.jobs_to_deliver(most=reach):
-        started += services.start(NAME, job.id, _deliver, job, services)
+        is_light = job.requests <= LIGHT_REQUESTS
+        started += services.start(NAME, job.id, _deliver, job, services, light=is_light)
     return started
 
 
@@ -54,34 +56,38 @@ async def next_look(services: Services) -> float | None:
 
 
 async def _deliver(listed: Job, services: Services) -> None:
-    job = await services.ledger.job(listed.id)
+    job, shards = await services.ledger.job_and_shards(listed.id)
     if job.state in (JobState.SETTLED, JobState.REJECTED):
-        job = await _prepare(job, services)
+        job = await _prepare(job, shards, services)
+    elif job.state is JobState.PUBLISHING and await in_thread(_lacks_its_draft, job, services):
+        await _built(job, shards, services)
     if job.state is JobState.PUBLISHING:
         await _publish(job, services)
 
 
-async def _prepare(job: Job, services: Services) -> Job:
+async def _prepare(job: Job, shards: Sequence[Shard], services: Services) -> Job:
     """Build the folder under its dot-name, whole, and only then say so."""
-    built = await _built(job, services)
+    built = await _built(job, shards, services)
     started = PublishStarted(
         job=job.id, folder=built.folder, outcome=built.outcome, summary=built.summary
     )
-    await services.ledger.record(started, at=services.clock.now())
-    return await services.ledger.job(job.id)
+    return await services.ledger.move(started, at=services.clock.now())
+
+
+def _lacks_its_draft(job: Job, services: Services) -> bool:
+    """Whether the folder never appeared, and has to be built again.
+
+    The dropped file goes into the draft before it appears: so it never did, and somebody who cleans
+    up what begins with a dot has removed it.
+    """
+    has_its_file = services.work.input(job.id) is not None
+    return has_its_file and not services.outbox.draft(job.id).is_dir()
 
 
 async def _publish(job: Job, services: Services) -> None:
     folder = job.folder or ""
-    dropped = await in_thread(services.work.input, job.id)
-    if dropped is not None and not await in_thread(services.outbox.draft(job.id).is_dir):
-        # The dropped file goes into the draft before it appears: so it never did, and somebody
-        # who cleans up what begins with a dot has removed it.
-        await _built(job, services)
     # One way in both cases: the draft is there and appears now, or it had appeared already.
-    leaving = await in_thread(services.work.leaving, job.id)
-    await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
-    await in_thread(services.work.forget_plain, job.id)
+    await finish_undisturbed(_appear, job, folder, services)
     await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
     seconds = round(services.clock.now() - job.claimed_at, 3)
     log.info(
@@ -95,6 +101,11 @@ async def _publish(job: Job, services: Services) -> None:
     )
 
 
+def _appear(job: Job, folder: str, services: Services) -> None:
+    services.outbox.publish(job.id, folder, services.work.leaving(job.id))
+    services.work.forget_plain(job.id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Built:
     folder: str
@@ -102,10 +113,11 @@ class _Built:
     summary: dict[str, Any]
 
 
-async def _built(job: Job, services: Services) -> _Built:
-    """Build the folder. Answers that somebody took out of var/work are brought again."""
-    # A job that joined another has its answers: they lie in the other's folder.
-    shards = await services.ledger.shards_of(job.joined or job.id)
+async def _built(job: Job, shards: Sequence[Shard], services: Services) -> _Built:
+    """Build the folder. Answers that somebody took out of var/work are brought again.
+
+    A job that joined another has its answers: they lie in the other's folder.
+    """
     for _ in shards:
         try:
             return await in_thread(_build, job, shards, services)

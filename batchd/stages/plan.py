@@ -26,6 +26,7 @@ from batchd.rounds.examining import Into, examine_table
 from batchd.rounds.keeping import keep
 from batchd.rounds.lines import lines_of
 from batchd.rounds.rendering import Rows
+from batchd.runtime.loop import LIGHT_BYTES
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.settings import Settings
@@ -50,7 +51,10 @@ async def run_once(services: Services) -> int:
     reach = services.crews[NAME].reach
     claimed = await tasking.usable(services, most=reach)
     returned = await services.ledger.jobs_between_rounds(most=reach)
-    started = [services.start(NAME, job.id, _plan, job, services) for job in claimed]
+    started = [
+        services.start(NAME, job.id, _plan, job, services, light=job.size <= LIGHT_BYTES)
+        for job in claimed
+    ]
     started += [services.start(NAME, job.id, _plan_again, job, services) for job in returned]
     return sum(started)
 
@@ -83,12 +87,11 @@ async def _mind_the_deadline(services: Services) -> None:
 async def _plan(job: Job, services: Services) -> None:
     if await services.ledger.job(job.id) != job:
         return  # listed before its own earlier turn had ended
-    path = await in_thread(_own_input, job, services)
     settings, recipe = await _as_learned(services), None
     if not job.task:
-        reading = await in_thread(_examined, path, job, settings, services)
+        reading = await in_thread(_examined, job, settings, services)
     elif (task := await in_thread(tasking.task_for, job, services)) is not None:
-        reading, recipe = await in_thread(_rendered, path, job, task, settings, services)
+        reading, recipe = await in_thread(_rendered, job, task, settings, services)
     else:
         return  # it waits for its task
     if reading.problems.total:
@@ -113,8 +116,7 @@ async def _accept(job: Job, reading: Examined, recipe: str | None, services: Ser
         limits=limits if limits.are_set else None,
         recipe=recipe,
     )
-    await services.ledger.record(planned, at=services.clock.now())
-    became = await services.ledger.job(job.id)
+    became = await services.ledger.move(planned, at=services.clock.now())
     if became.joined:
         log.info("job.joined", job=job.id, first=became.joined, requests=reading.rows)
     elif became.state is JobState.HELD:
@@ -155,17 +157,17 @@ async def _as_learned(services: Services) -> Settings:
     return msgspec.structs.replace(services.settings, batches=batches)
 
 
-def _examined(path: Path, job: Job, settings: Settings, services: Services) -> Examined:
-    ids = services.work.ids_file(job.id)
+def _examined(job: Job, settings: Settings, services: Services) -> Examined:
+    path, ids = _own_input(job, services), services.work.ids_file(job.id)
     found = examine(path, settings, pause=pause, count=services.count_tokens, ids=ids)
     return replace(found, shards=_priced(found.shards, services))
 
 
 def _rendered(
-    path: Path, job: Job, task: Task, settings: Settings, services: Services
+    job: Job, task: Task, settings: Settings, services: Services
 ) -> tuple[Examined, str | None]:
     """Write the requests, and then what they were made by: both before anything says so."""
-    work = services.work
+    work, path = services.work, _own_input(job, services)
     into = Into(work.round_file(job.id, 1), work.ids_file(job.id), work.keep_free)
     found = examine_table(path, task, settings, into=into, pause=pause, count=services.count_tokens)
     recipe = None if found.problems.total else keep(task, job.id, work)

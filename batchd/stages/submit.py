@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import structlog
 
@@ -19,10 +20,12 @@ from batchd.core.subjects import Job, Shard
 from batchd.core.unusable import unsent_for, why_unsent
 from batchd.core.verdicts import NO_ROOM_CODE
 from batchd.rounds.lines import Lines, lines_of
+from batchd.runtime.loop import LIGHT_BYTES
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
 from batchd.spool.placing import remove_file
 from batchd.stages import doubt, noting, room
+from batchd.store.lookups import Submission
 
 log = structlog.get_logger()
 
@@ -36,6 +39,15 @@ _NO_SUCH_ROUTE = frozenset({404, 405})
 _OF_THE_FILE = frozenset({400, 413, 415, 422})
 
 
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """A shard's file at the provider."""
+
+    file_id: str
+    metadata: Mapping[str, str]  #: what its batch is to bear
+    events: tuple[FileUploaded, ...] = ()  #: what is still to be recorded of it
+
+
 async def run_once(services: Services) -> int:
     """End what was called off, settle what is in doubt, then submit as far as there is room."""
     ended = await _call_off(services)
@@ -46,7 +58,8 @@ async def run_once(services: Services) -> int:
     doubtful = await services.ledger.shards_due(ShardState.SUBMITTING, now=now, most=reach)
     started = [services.start(NAME, shard.id, doubt.ask, shard, services) for shard in doubtful]
     for shard in await _admitted(services, now):
-        started.append(services.start(NAME, shard.id, _submit, shard, services))
+        is_light = shard.size <= LIGHT_BYTES
+        started.append(services.start(NAME, shard.id, _submit, shard, services, light=is_light))
     return ended + sum(started)
 
 
@@ -103,7 +116,7 @@ async def _admitted(services: Services, now: float) -> list[Shard]:
             break
     for shard in admission.too_large:
         await room.cut_up(shard, allowed.learned[shard.model], services)
-    return list(admission.admitted[: crew.room])
+    return list(admission.admitted)
 
 
 async def _admission(
@@ -126,17 +139,17 @@ async def _admission(
 
 
 async def _submit(planned: Shard, services: Services) -> None:
-    shard = await services.ledger.shard(planned.id)
+    found = await services.ledger.submission(planned.id)
+    shard, job = found.shard, found.job
     if shard != planned:
         return  # listed before its own earlier turn had ended; it may be asked to wait by now
-    job = await services.ledger.job(shard.job)
-    if not await _may_go(job, services):
+    if found.is_paused or job.hold is not None or job.cancelled_at is not None:
         return
-    if errors := await _is_unsent(shard, services):
+    if errors := await _is_unsent(found, services):
         await _end_unsent([shard], {shard.job: errors}, services)
         return
     try:
-        file_id = await _uploaded(shard, job, services)
+        upload = await _uploaded(shard, job, services)
     except RemoteRefused as refusal:
         if refusal.status not in _OF_THE_FILE:
             raise
@@ -148,31 +161,27 @@ async def _submit(planned: Shard, services: Services) -> None:
         reason = ReasonCode.DENIED if denied else ReasonCode.PROVIDER_UNAVAILABLE
         await noting.deferred(shard, reason, error, services)
         raise
-    # An upload takes its time, and somebody may have said meanwhile that it is not to be sent.
-    if await _may_go(await services.ledger.job(job.id), services):
-        await _create(shard, job, file_id, services)
+    await _create(found, upload, services)
 
 
-async def _is_unsent(shard: Shard, services: Services) -> tuple[BatchError, ...]:
+async def _is_unsent(found: Submission, services: Services) -> tuple[BatchError, ...]:
     """Return why it is not even sent. A job of ten thousand shards is read for one in trouble."""
-    if not await services.ledger.found_no_model(shard.job, shard.model):
+    if not found.found_no_model:
         return ()
-    return unsent_for(shard, await services.ledger.shards_of(shard.job))
+    return unsent_for(found.shard, await services.ledger.shards_of(found.shard.job))
 
 
-async def _may_go(job: Job, services: Services) -> bool:
-    """Whether nobody has held, cancelled or paused it. What rests keeps its uploaded file."""
-    stopped = job.hold is not None or job.cancelled_at is not None
-    return not stopped and Pause.SUBMISSION not in await services.ledger.pauses()
-
-
-async def _create(shard: Shard, job: Job, file_id: str, services: Services) -> None:
-    total = await services.ledger.number_of_shards(job.id)
-    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
-    order = _order(shard, job, file_id, lines, services, total=total)
-    # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss.
+async def _create(found: Submission, upload: _Upload, services: Services) -> None:
+    shard, now = found.shard, services.clock.now()
+    order = _order(found, upload, services)
+    # Recorded before the call: from here until BatchOpened, a crash means doubt, not loss. In one
+    # transaction with the upload, which takes its time: somebody may have said meanwhile that it is
+    # not to be sent. What rests keeps its uploaded file.
     started = noting.started(shard, services)
-    await services.ledger.record(started, at=services.clock.now())
+    may_begin = await services.ledger.begin(*upload.events, started, at=now)
+    _tell_of(upload, shard)
+    if not may_begin:
+        return
     try:
         batch = await services.remote.create_batch(order)
     except RemoteRefused as refusal:
@@ -186,45 +195,59 @@ async def _create(shard: Shard, job: Job, file_id: str, services: Services) -> N
         await noting.opened(shard, batch, services)
 
 
-async def _uploaded(shard: Shard, job: Job, services: Services) -> str:
-    """Return the id of its uploaded file: the one it has, unless that may be gone by now."""
+def _tell_of(upload: _Upload, shard: Shard) -> None:
+    for one in upload.events:
+        facts = {"input_file_id": one.file_id, "bytes": one.size}
+        log.info("shard.uploaded", job=shard.job, shard=shard.id, **facts)
+
+
+async def _uploaded(shard: Shard, job: Job, services: Services) -> _Upload:
+    """Return its uploaded file: the one it has, unless that may be gone by now."""
     now, keep = services.clock.now(), services.settings.openai.keep_files_seconds
-    if shard.file_id and not has_expired(shard.file_at, now, keep=keep):
-        return shard.file_id
-    return await _upload(shard, job, services)
+    if not shard.file_id or has_expired(shard.file_at, now, keep=keep):
+        return await _upload(shard, job, services)
+    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
+    return _Upload(shard.file_id, lines.metadata)
 
 
-async def _upload(shard: Shard, job: Job, services: Services) -> str:
+async def _upload(shard: Shard, job: Job, services: Services) -> _Upload:
     is_later = bool(job.task) and shard.round > 1  # of the first one all rows are known
     shards = await services.ledger.shards_of(job.id) if is_later else ()
-    lines = await in_thread(lines_of, job, services.work, services.recipes, pause=pause)
-    path = await in_thread(lines.file_of, shard, shards)
+    lines, path = await in_thread(_to_upload, shard, job, shards, services)
     file_id = await services.remote.upload(
         path, name=f"batchd-{services.ledger.root}-{shard.id}.jsonl"
     )
-    size = path.stat().st_size  # one stat
-    now = services.clock.now()
-    uploaded = FileUploaded(shard=shard.id, file_id=file_id, size=size, due_at=now)
-    await in_thread(lines.must_be_unchanged)
-    await services.ledger.record(uploaded, at=now)
-    log.info("shard.uploaded", job=job.id, shard=shard.id, input_file_id=file_id, bytes=size)
-    if path == services.work.shard_file(job.id, shard.id):
-        await in_thread(remove_file, path)  # cut for this upload, and cut again if need be
-    return file_id
+    size = await in_thread(_was_uploaded, lines, path, services.work.shard_file(job.id, shard.id))
+    event = FileUploaded(shard=shard.id, file_id=file_id, size=size, due_at=services.clock.now())
+    return _Upload(file_id, lines.metadata, (event,))
 
 
-def _order(
-    shard: Shard, job: Job, file_id: str, lines: Lines, services: Services, *, total: int
-) -> BatchOrder:
+def _to_upload(
+    shard: Shard, job: Job, shards: Sequence[Shard], services: Services
+) -> tuple[Lines, Path]:
+    lines = lines_of(job, services.work, services.recipes, pause=pause)
+    return lines, lines.file_of(shard, shards)
+
+
+def _was_uploaded(lines: Lines, path: Path, own: Path) -> int:
+    """Return how many bytes were sent. Raises `InputChanged` where they are not what was planned."""
+    lines.must_be_unchanged()
+    size = path.stat().st_size
+    if path == own:
+        remove_file(path)  # cut for this upload, and cut again if need be
+    return size
+
+
+def _order(found: Submission, upload: _Upload, services: Services) -> BatchOrder:
     """Say in the metadata whose batch it is: how it is found again, by us and by people."""
-    place = f", shard {shard.number} of {total}"
-    name = shown(job.name)[: limits.METADATA_VALUE - len(place)]
+    shard, place = found.shard, f", shard {found.shard.number} of {found.shards}"
+    name = shown(found.job.name)[: limits.METADATA_VALUE - len(place)]
     return BatchOrder(
-        input_file_id=file_id,
+        input_file_id=upload.file_id,
         endpoint=shard.endpoint,
         completion_window=services.settings.openai.completion_window,
         metadata={
-            **lines.metadata,
+            **upload.metadata,
             "batchd_root": services.ledger.root,
             "batchd_job": shard.job,
             "batchd_shard": shard.id,

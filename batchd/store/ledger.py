@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +20,15 @@ from batchd.core.model import JobState, ShardState
 from batchd.core.names import shard_id
 from batchd.core.sharding import ShardPlan
 from batchd.core.states import JOB_MOVES, RELEASES, SETTLES, job_after, shard_after
+from batchd.core.subjects import Job
 from batchd.core.usage import ModelUsage
-from batchd.store import budget, sql, values
+from batchd.store import budget, sql, timekeeping, values
 from batchd.store.database import Database
 from batchd.store.failures import LedgerGone
 from batchd.store.lookups import Lookups
+from batchd.store.timekeeping import Timekeeping
 
-_DRIFT = 1.0  #: seconds by which two starts may differ: a clock that is kept right, not one set
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-
-
-@dataclass(frozen=True, slots=True)
-class Timekeeping:
-    """A wall clock, and how far it is ahead of one that nobody sets, which counts from a boot."""
-
-    boot: str
-    ahead: float
-    now: float
 
 
 class Ledger(Lookups):
@@ -72,6 +65,36 @@ class Ledger(Lookups):
 
         await self._database.write(work)
         self.changes += 1
+
+    async def begin(self, *events: e.ShardEvent, at: float) -> bool:
+        """Record these of one shard, of which the last begins a call, and return True.
+
+        Where its job is held or cancelled by now, or submission rests, the last is not recorded.
+        """
+        *before, last = events
+
+        def work(connection: sqlite3.Connection) -> bool:
+            for event in before:
+                _Entry(connection, at).record(event)
+            row = connection.execute(sql.query("may_begin"), {"shard": last.shard}).fetchone()
+            if may_begin := bool(row["may_begin"]):
+                _Entry(connection, at).record(last)
+            return may_begin
+
+        began = await self._database.write(work)
+        self.changes += 1
+        return began
+
+    async def move(self, event: e.JobEvent, *, at: float) -> Job:
+        """Record what a job does, and return what it is then."""
+
+        def work(connection: sqlite3.Connection) -> Job:
+            _Entry(connection, at).record(event)
+            return values.job(connection.execute(sql.query("job"), {"job": event.job}).fetchone())
+
+        job = await self._database.write(work)
+        self.changes += 1
+        return job
 
     async def wish(self, event: e.JobEvent, *, at: float) -> bool:
         """Record what a person asks of a job; False where its state has no place for it any more.
@@ -153,30 +176,8 @@ class Ledger(Lookups):
         return await self._database.write(work)
 
     async def read_by(self, clock: Timekeeping, *, anew: Mapping[ShardState, float]) -> None:
-        """Make the stored times those of a clock that may have been set since they were written.
-
-        In the same boot it is known by how much, and all are shifted. Otherwise it isn't, and
-        nobody knows how long has been waited: the states in `anew` wait until then at least. Once
-        per boot only, or a daemon that is killed again and again would wait for ever.
-        """
-
-        def work(connection: sqlite3.Connection) -> None:
-            known = connection.execute(sql.query("clock")).fetchone()
-            if known is None or known["boot"] != clock.boot:
-                for state, at in anew.items():
-                    wait = {"state": str(state), "earliest": at}
-                    connection.execute(sql.query("wait_anew"), wait)
-                for name in ("no_later_shards", "no_later_jobs"):
-                    connection.execute(sql.query(name), {"now": clock.now})
-            elif abs(jump := clock.ahead - known["ahead"]) < _DRIFT:
-                return  # the old one is kept, so that many small ones are noticed together
-            else:
-                for name in ("shift_shards", "shift_jobs"):
-                    connection.execute(sql.query(name), {"jump": jump})
-            now_by = {"boot": clock.boot, "ahead": clock.ahead}
-            connection.execute(sql.query("set_clock"), now_by)
-
-        await self._database.write(work)
+        """Make the stored times those of a clock that may have been set since they were written."""
+        await self._database.write(partial(timekeeping.read_by, clock, anew))
 
     async def clamp_due(self, latest: Mapping[ShardState, float]) -> None:
         """Bring every stored `due_at` within the longest wait of its state (a clock set back)."""

@@ -38,8 +38,22 @@ class NextSubmission(NamedTuple):
     some_planned: bool  #: whether anything waits for another hour, or for room
 
 
+class Submission(NamedTuple):
+    """What decides whether and how a shard is sent."""
+
+    shard: Shard
+    job: Job
+    is_paused: bool
+    found_no_model: bool  #: whether all of a shard of this job and model came back without a model
+    shards: int  #: how many its job has had so far
+
+
 class Lookups:
-    """The reading half of the ledger."""
+    """The reading half of the ledger.
+
+    Each question is a hand-over to the database's thread: what is asked for the same thing is asked
+    at once.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -175,14 +189,37 @@ class Lookups:
         asked = {"now": now, "most": most, "first": _as_json(first)}
         return await self._all("shards_to_submit", values.shard, **asked)
 
-    async def number_of_shards(self, job_id: str) -> int:
-        """Return how many shards a job has had so far."""
-        number: int = await self._one("number_of_shards", job=job_id)
-        return number
+    async def submission(self, shard_id: str) -> Submission:
+        """Return what decides about one shard. Raises `BrokenInvariant` for one that isn't there."""
 
-    async def found_no_model(self, job_id: str, model: str) -> bool:
-        """Return whether all of a shard of this job and model came back without a model."""
-        return bool(await self._one("found_no_model", job=job_id, model=model))
+        def work(connection: sqlite3.Connection) -> Submission:
+            shard, job = _shard_and_job(connection, shard_id)
+            asked = {"job": shard.job, "model": shard.model}
+            (more,) = connection.execute(sql.query("submission"), asked)
+            is_paused, found_no_model = bool(more["is_paused"]), bool(more["found_no_model"])
+            return Submission(shard, job, is_paused, found_no_model, more["shards"])
+
+        return await self._database.read(work)
+
+    async def shard_and_job(self, shard_id: str) -> tuple[Shard, Job]:
+        """Return a shard and its job. Raises `BrokenInvariant` for an id that isn't there."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Shard, Job]:
+            return _shard_and_job(connection, shard_id)
+
+        return await self._database.read(work)
+
+    async def job_and_shards(self, job_id: str) -> tuple[Job, Sequence[Shard]]:
+        """Return a job, and the shards that have its answers: its own, or those of its first."""
+
+        def work(connection: sqlite3.Connection) -> tuple[Job, Sequence[Shard]]:
+            rows = connection.execute(sql.query("job"), {"job": job_id})
+            job = _only([values.job(row) for row in rows], f"job {job_id}")
+            whose = {"job": job.joined or job.id}
+            rows = connection.execute(sql.query("shards_of"), whose)
+            return job, [values.shard(row) for row in rows]
+
+        return await self._database.read(work)
 
     async def next_submission(self, *, now: float) -> NextSubmission:
         """Return when there may be something to submit that is not to be submitted now."""
@@ -269,6 +306,13 @@ class Lookups:
 
     async def _one(self, name: str, **parameters: Any) -> Any:
         return (await self._rows(name, **parameters))[0][0]
+
+
+def _shard_and_job(connection: sqlite3.Connection, shard_id: str) -> tuple[Shard, Job]:
+    rows = connection.execute(sql.query("shard"), {"shard": shard_id})
+    shard = _only([values.shard(row) for row in rows], f"shard {shard_id}")
+    (row,) = connection.execute(sql.query("job"), {"job": shard.job})
+    return shard, values.job(row)
 
 
 def _as_json(texts: Iterable[str]) -> str:

@@ -419,15 +419,20 @@ SELECT max(id) FROM jobs;
 -- A job's shards, in the order they were planned.
 SELECT * FROM shards WHERE job = :job ORDER BY number;
 
--- name: number_of_shards
--- How many shards a job has had so far: they are numbered from 1.
-SELECT max(number) FROM shards WHERE job = :job;
+-- name: submission
+-- What else decides about sending a shard: whether submission rests; whether a shard of this job and
+-- model came back with nothing but the word that there is no such model (core/unusable.py); and how
+-- many shards the job has had so far, for they are numbered from 1.
+SELECT EXISTS (SELECT 1 FROM pauses WHERE what = 'submission') AS is_paused,
+       EXISTS (SELECT 1 FROM shards WHERE job = :job AND model = :model
+                  AND oddities LIKE '%"unusable_model"%') AS found_no_model,
+       (SELECT max(number) FROM shards WHERE job = :job) AS shards;
 
--- name: found_no_model
--- Whether a shard of this job and model came back with nothing but the word that there is no such
--- model (core/unusable.py).
-SELECT EXISTS (SELECT 1 FROM shards WHERE job = :job AND model = :model
-                  AND oddities LIKE '%"unusable_model"%');
+-- name: may_begin
+-- Whether nobody has held or cancelled its job, or paused submission.
+SELECT j.hold IS NULL AND j.cancelled_at IS NULL
+       AND NOT EXISTS (SELECT 1 FROM pauses WHERE what = 'submission') AS may_begin
+  FROM shards s JOIN jobs j ON j.id = s.job WHERE s.id = :shard;
 
 -- name: shards_due
 -- Shards of a state that are to be looked at, the longest due first.

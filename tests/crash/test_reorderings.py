@@ -31,7 +31,10 @@ class Swap:
 SWAPS = {
     "a batch is created before it is recorded that one may be": Swap(
         "stages/submit.py",
-        """    await services.ledger.record(started, at=services.clock.now())
+        """    may_begin = await services.ledger.begin(*upload.events, started, at=now)
+    _tell_of(upload, shard)
+    if not may_begin:
+        return
     try:
         batch = await services.remote.create_batch(order)
 """,
@@ -39,7 +42,7 @@ SWAPS = {
         try:
             batch = await services.remote.create_batch(order)
         finally:
-            await services.ledger.record(started, at=services.clock.now())
+            await services.ledger.begin(*upload.events, started, at=now)
 """,
         near="create_batch",
     ),
@@ -64,13 +67,11 @@ SWAPS = {
     ),
     "a job is recorded as delivered before its folder appears": Swap(
         "stages/deliver.py",
-        """    await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
-    await in_thread(services.work.forget_plain, job.id)
+        """    await finish_undisturbed(_appear, job, folder, services)
     await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
 """,
         """    await services.ledger.record(JobDelivered(job=job.id), at=services.clock.now())
-    await finish_undisturbed(services.outbox.publish, job.id, folder, leaving)
-    await in_thread(services.work.forget_plain, job.id)
+    await finish_undisturbed(_appear, job, folder, services)
 """,
         near="JobDelivered",
     ),

@@ -137,6 +137,19 @@ class TrippedLedger:
         await self._ledger.record(*events, at=at)
         TRIPWIRE.step(f"after {names}")
 
+    async def begin(self, *events: Any, at: float) -> bool:
+        names = "+".join(type(event).__name__ for event in events)
+        TRIPWIRE.step(f"before {names}")
+        began: bool = await self._ledger.begin(*events, at=at)
+        TRIPWIRE.step(f"after {names}")
+        return began
+
+    async def move(self, event: Any, *, at: float) -> Any:
+        TRIPWIRE.step(f"before {type(event).__name__}")
+        job = await self._ledger.move(event, at=at)
+        TRIPWIRE.step(f"after {type(event).__name__}")
+        return job
+
     async def wish(self, event: Any, *, at: float) -> bool:
         TRIPWIRE.step(f"before the wish {type(event).__name__}")
         granted: bool = await self._ledger.wish(event, at=at)

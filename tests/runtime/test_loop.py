@@ -12,7 +12,7 @@ import pytest
 
 from batchd.core.errors import BrokenInvariant, RemoteDenied, RemoteUnavailable
 from batchd.runtime.bell import Bell
-from batchd.runtime.loop import TICK_SECONDS, Crew, Rest, run_loop
+from batchd.runtime.loop import LIGHT, TICK_SECONDS, Crew, Rest, run_loop
 from tests.fakes.clock import FakeClock
 
 
@@ -211,15 +211,15 @@ async def test_what_is_read_from_the_ledger_reaches_beyond_what_is_delayed():
     """Eight files that fail again and again once kept all others out."""
     clock = FakeClock()
     crew = a_crew(clock)
-    assert crew.reach == 2
+    assert crew.reach == 2 * LIGHT
     async with anyio.create_task_group() as tasks:
         for key in "abcdef":
             crew.start(tasks, key, fail, OSError("never"))
             await crew.finish()
-        assert crew.reach == 8
+        assert crew.reach == 2 * LIGHT + 6
         go = anyio.Event()
         crew.start(tasks, "g", go.wait)
-        assert crew.reach == 9
+        assert crew.reach == 2 * LIGHT + 7
         go.set()
 
 
@@ -235,3 +235,35 @@ async def test_remote_work_rests_while_the_provider_denies_us_and_resumes_by_its
     assert rest.reason == "the key is not good"
     clock.advance(60.0)
     assert not rest.is_on
+
+
+async def test_light_things_are_taken_by_the_handful_and_are_not_all_at_work_at_once():
+    crew, at_work, go = a_crew(FakeClock(), limit=2), list[str](), anyio.Event()
+
+    async def work(key: str) -> None:
+        at_work.append(key)
+        await go.wait()
+
+    async with anyio.create_task_group() as tasks:
+        keys = [f"k{n:02}" for n in range(2 * LIGHT + 1)]
+        begun = [crew.start(tasks, key, work, key, light=True) for key in keys]
+        assert begun == [True] * (2 * LIGHT) + [False]
+        await anyio.wait_all_tasks_blocked()
+        assert at_work == keys[:2]
+        go.set()
+        await crew.finish()
+    assert at_work == keys[: 2 * LIGHT], "in the order they came"
+
+
+async def test_nobody_light_slips_in_before_one_that_found_no_room():
+    """Thousands of small files would otherwise keep a large one out for ever."""
+    crew, first, go = a_crew(FakeClock(), limit=2), anyio.Event(), anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        assert crew.start(tasks, "large", go.wait)
+        assert crew.start(tasks, "light", first.wait, light=True)
+        assert not crew.start(tasks, "larger", go.wait)
+        assert not crew.start(tasks, "lighter", go.wait, light=True)
+        first.set()
+        await anyio.wait_all_tasks_blocked()
+        assert crew.start(tasks, "larger", go.wait)
+        go.set()

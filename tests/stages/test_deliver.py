@@ -152,10 +152,16 @@ async def test_a_draft_left_by_a_crash_is_built_again(tmp_path):
         assert not list(folder.glob("*.part"))
 
 
+async def prepared(services, tmp_path):
+    """A job whose folder is complete, and has not appeared."""
+    job, shards = await services.ledger.job_and_shards((await settled(services, tmp_path)).id)
+    return await deliver._prepare(job, shards, services)
+
+
 async def test_a_folder_that_was_taken_away_before_it_was_recorded_is_not_delivered_twice(tmp_path):
     """C5: it had appeared, and its reader was quick."""
     async with open_services(tmp_path) as services:
-        job = await deliver._prepare(await settled(services, tmp_path), services)
+        job = await prepared(services, tmp_path)
         dropped = services.work.input(job.id)
         assert services.outbox.publish(job.id, job.folder, [dropped])
         delivered(tmp_path)["a"].rename(tmp_path / "taken")
@@ -168,7 +174,7 @@ async def test_a_draft_that_somebody_removed_is_built_again_and_the_file_is_not_
     """It never appeared: it was taken for delivered, and the dropped file would have been tidied
     away with the work folder."""
     async with open_services(tmp_path) as services:
-        job = await deliver._prepare(await settled(services, tmp_path), services)
+        job = await prepared(services, tmp_path)
         services.outbox.begin(job.id).rmdir()
         await step(services, deliver)
         folder = delivered(tmp_path)["a"]
@@ -179,7 +185,7 @@ async def test_a_draft_that_somebody_removed_is_built_again_and_the_file_is_not_
 @pytest.mark.parametrize("content", [(), ("theirs",)])
 async def test_a_folder_that_somebody_planted_is_never_replaced(tmp_path, content):
     async with open_services(tmp_path) as services:
-        job = await deliver._prepare(await settled(services, tmp_path), services)
+        job = await prepared(services, tmp_path)
         planted = tmp_path / "outbox" / job.folder
         planted.mkdir()
         for name in content:

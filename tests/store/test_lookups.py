@@ -185,15 +185,37 @@ async def test_the_next_submission_is_a_doubt_or_what_was_put_off(tmp_path: Path
 
 async def test_a_model_that_was_not_found_is_known_by_what_it_left(tmp_path: Path):
     async with open_ledger(tmp_path) as ledger:
-        one, _, _ = await a_planned_job(ledger, plan(1), plan(2), plan(3, model="big"))
-        assert await ledger.number_of_shards(JOB) == 3
+        one, two, three = await a_planned_job(ledger, plan(1), plan(2), plan(3, model="big"))
         await ledger.record(*to_ended(one), at=20.0)
-        assert not await ledger.found_no_model(JOB, "small")
+        assert not (await ledger.submission(two)).found_no_model
         await ledger.record(replace(collected(one), oddities={UNUSABLE: 3}), at=30.0)
-        model = (await ledger.shard(one)).model
-        assert await ledger.found_no_model(JOB, model)
-        assert not await ledger.found_no_model(JOB, "big")
-        assert not await ledger.found_no_model(OTHER, model)
+        assert (await ledger.submission(two)).found_no_model
+        assert not (await ledger.submission(three)).found_no_model, "of another model"
+
+
+async def test_what_decides_about_a_shard_is_told_at_once(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        one, two, _ = await a_planned_job(ledger, plan(1), plan(2), plan(3))
+        found = await ledger.submission(two)
+        assert found.shard == await ledger.shard(two)
+        assert found.job == await ledger.job(JOB)
+        assert (found.is_paused, found.shards) == (False, 3)
+        await ledger.record(e.Paused(what=Pause.SUBMISSION, by="olga"), at=20.0)
+        assert (await ledger.submission(one)).is_paused
+        assert (
+            await ledger.shard_and_job(one) == (found._replace(shard=await ledger.shard(one)))[:2]
+        )
+        with pytest.raises(BrokenInvariant):
+            await ledger.submission("nobody-1")
+
+
+async def test_a_job_comes_with_the_shards_that_have_its_answers(tmp_path: Path):
+    async with open_ledger(tmp_path) as ledger:
+        await a_planned_job(ledger, plan(1), plan(2))
+        job, shards = await ledger.job_and_shards(JOB)
+        assert (job, shards) == (await ledger.job(JOB), await ledger.shards_of(JOB))
+        with pytest.raises(BrokenInvariant):
+            await ledger.job_and_shards("nobody")
 
 
 async def test_who_waits_for_a_folder_comes_after_those_whose_folder_appears(tmp_path: Path):

@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from batchd.cli.exits import complain
-from batchd.cli.house import LOOKING
+from batchd.cli.house import LOOKING, must_answer
 from batchd.cli.local import from_here, say_so
 from batchd.cli.options import settings_options
 from batchd.configuration import Loaded
@@ -63,7 +63,12 @@ def _made(checks: Checks) -> tuple[Report, str | None]:
     if checks.loaded is None:
         return _here(checks, None), None
     folders = Folders(checks.loaded.settings.folders.root.resolve())
-    asked = partial(ask, folders, "POST", "bugreport", kind=Report, seconds=LOOKING)
+
+    def asked() -> Report:
+        must_answer(folders)
+        report: Report = ask(folders, "POST", "bugreport", kind=Report, seconds=LOOKING)
+        return report
+
     return from_here(asked, partial(_here, checks, folders))
 
 

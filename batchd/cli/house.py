@@ -18,11 +18,20 @@ class _Found(msgspec.Struct):
     findings: list[Finding]
 
 
+def must_answer(folders: Folders) -> None:
+    """Ask something small before what takes its time: one that hangs is not waited for so long.
+
+    Raises what `ask` raises.
+    """
+    ask(folders, "GET", "standing")
+
+
 def asking(folders: Folders, *path: str, is_offline: bool) -> Callable[[], Sequence[Finding]]:
     """Return what asks the daemon for what it finds."""
     offline = str(is_offline).lower()
 
     def asked() -> Sequence[Finding]:
+        must_answer(folders)
         found = ask(folders, "GET", *path, offline=offline, kind=_Found, seconds=LOOKING)
         findings: Sequence[Finding] = found.findings
         return findings

@@ -12,6 +12,7 @@ import msgspec
 
 from batchd.cli.asking import exit_of_refusal, folders_of
 from batchd.cli.exits import Exit, complain
+from batchd.cli.house import must_answer
 from batchd.cli.options import reads_settings
 from batchd.cli.samples import beginning
 from batchd.cli.tasks_known import task_called
@@ -140,6 +141,7 @@ def _tried(loaded: Loaded, task: Task, file: Path, rows: int, show: Shown) -> st
 
 
 def _by_daemon(loaded: Loaded, task: Task, file: Path, rows: int, show: Shown) -> None:
+    must_answer(folders_of(loaded))
     lines = ask_lines(
         folders_of(loaded), "POST", "tasks", task.name, "try", sent=beginning(file),
         file=file.name, rows=rows, kind=Tried, seconds=_LONGEST,

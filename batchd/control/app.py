@@ -61,7 +61,7 @@ def build(services: Services) -> Starlette:
     door = Door(services)
     desks = (Desk(services, door), TaskDesk(services, door), HouseDesk(services, door))
     addresses = [
-        Address(route.path, _bounded(_method(route, desks), route), methods=[route.method])
+        Address(route.path, bounded(_method(route, desks), route), methods=[route.method])
         for route in ROUTES
     ]
     addresses.append(Address("/openapi.json", _described, methods=["GET"]))
@@ -78,9 +78,11 @@ def _method(route: Route, desks: tuple[object, ...]) -> Callable[[Request], Awai
     return answers
 
 
-def _bounded(
+def bounded(
     ask: Callable[[Request], Awaitable[Any]], route: Route
 ) -> Callable[..., Awaitable[Response]]:
+    """Answer within the time that a route has; what goes wrong on the way is a no with a word."""
+
     async def answered(request: Request) -> Response:
         try:
             if stay := request.scope.get(STAY):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,29 @@ def test_a_report_is_the_daemons_and_so_is_its_marker(shell, served):
     assert marker in (served / "var" / "log" / "batchd.jsonl").read_text()
 
 
+def test_one_that_hangs_is_not_waited_for(tmp_path, monkeypatch, capsys):
+    """It has a lock and a socket, and never a word."""
+    shell = shell_in(tmp_path / "here", monkeypatch, capsys, root=tmp_path / "root")
+    folders = Folders(tmp_path / "root")
+    folders.prepare()
+    Path("config/tasks").mkdir(parents=True)
+    Path("config/tasks/mood.toml").write_text(TASK)
+    Path("a.csv").write_text("text\none\n")
+
+    with folders.locked(), socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(folders.socket))
+        deaf.listen()
+        began = time.monotonic()
+        looked = shell("config", "check", "--offline")
+        tried = shell("task", "try", "mood", "a.csv")
+        took = time.monotonic() - began
+
+    assert "the daemon does not answer; this command has looked by itself" in looked.err
+    assert looked.out.startswith("ok ")
+    assert (tried.code, tried.out) == (Exit.TRY_AGAIN, ""), "nothing is asked with another key"
+    assert took < 30.0
+
+
 @pytest.mark.parametrize(
     ("answered", "says"),
     [
@@ -170,7 +195,7 @@ def test_a_trial_that_breaks_off_is_not_asked_again_by_another_way(
     found = said("200 OK", {"name": "mood", "folder": "/", "task": task})
     broken = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + answered
 
-    with folders.locked(), somebody(folders, found, broken):
+    with folders.locked(), somebody(folders, found, said("200 OK", {}), broken):
         told = shell("task", "try", "mood", "a.csv")
 
     assert (told.code, says in told.err) == (Exit.TRY_AGAIN, True)

@@ -6,10 +6,16 @@ import json
 import os
 from pathlib import Path
 
+import anyio
 import pytest
+from starlette.requests import Request
 
+from batchd.control.app import bounded
 from batchd.control.client import Refused
+from batchd.control.messages import Said
+from batchd.control.routes import Route
 from batchd.runtime import wishes
+from batchd.runtime.listener import STAY
 from batchd.stages import claim
 from tests.control.asking import open_batches
 from tests.control.raw import raw
@@ -219,6 +225,22 @@ async def test_a_persons_words_are_cut_and_cannot_steer_a_terminal(tmp_path: Pat
 
         assert "\x1b" not in told["sentence"]
         assert len((await services.ledger.job(job)).hold_text) < 250
+
+
+async def test_an_answer_that_takes_too_long_is_a_no_with_a_word():
+    route = Route("slow", "GET", "/slow", "Nothing.", Said, seconds=0.05)
+    stays: list[float] = []
+
+    async def never(_: Request) -> Said:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    scope = {"type": "http", "method": "GET", "path": "/slow", "headers": [], STAY: stays.append}
+    response = await bounded(never, route)(Request(scope))
+
+    assert response.status_code == 503
+    assert json.loads(bytes(response.body))["sentence"] == "it took too long; ask again"
+    assert stays[0] > route.seconds, "the connection lasts longer than what is said over it"
 
 
 async def test_the_description_is_served(tmp_path: Path):

@@ -188,8 +188,9 @@ class Sheet(Part):
             value = dates.from_excel(days, epoch, timedelta=is_duration)
         except (OverflowError, ValueError):
             return days
-        is_day = isinstance(value, datetime.datetime) and value.time() == datetime.time()
-        return value.date() if is_day else value
+        if not isinstance(value, datetime.datetime) or value.time() != datetime.time():
+            return value
+        return value.date() if days >= 1 else value.time()  # of a second that rounds to midnight
 
 
 def _number_of(letters: str) -> int:

@@ -76,6 +76,7 @@ def test_a_cell_is_what_its_kind_says(content, kind, value):
         ("59", DAY, datetime.date(1900, 2, 28)),
         ("61", DAY, datetime.date(1900, 3, 1)),
         ("0.25", TIME, datetime.time(6)),
+        ("0.9999999999", TIME, datetime.time(0)),
         ("1.5", DURATION, datetime.timedelta(days=1, hours=12)),
         ("45000", DAYS, 45000.0),
         ("45000", "0", 45000.0),

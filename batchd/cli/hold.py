@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from batchd.cli.asking import folders_of, needs_daemon, wish
+from batchd.cli.completing import job_ids
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
 
 
 @click.command()
-@click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
+@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=job_ids)
 @click.option("--because", metavar="TEXT", default="", help="Shown wherever the job is.")
 @reads_settings
 def hold(loaded: Loaded, jobs: tuple[str, ...], because: str) -> int:

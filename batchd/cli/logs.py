@@ -12,6 +12,7 @@ from functools import partial
 import click
 
 from batchd.cli.asking import exit_of_refusal, folders_of
+from batchd.cli.completing import jobs_or_files
 from batchd.cli.exits import Exit, complain
 from batchd.cli.local import closed, nowhere, say_so
 from batchd.cli.log_shape import Fold, Shape
@@ -31,7 +32,7 @@ from batchd.spool.folders import Folders
 
 
 @click.command()
-@click.argument("word", metavar="[JOB|FILE|BATCH]", required=False)
+@click.argument("word", metavar="[JOB|FILE|BATCH]", required=False, shell_complete=jobs_or_files)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--since", metavar="WHEN", help="Only what was written since: 2h, 3d, 2026-11-21.")
 @click.option("--level", type=click.Choice(LEVELS), default="debug", help="Only this, and worse.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchd.cli.asking import folders_of, needs_daemon, wish
+from batchd.cli.completing import job_ids
 from batchd.cli.exits import Exit
 from batchd.cli.options import reads_settings
 from batchd.configuration import Loaded
@@ -13,7 +14,7 @@ from batchd.spool.folders import Folders
 
 
 @click.command()
-@click.argument("jobs", metavar="JOB...", nargs=-1)
+@click.argument("jobs", metavar="JOB...", nargs=-1, shell_complete=job_ids)
 @click.option("--all", "all_held", is_flag=True, help="Every job that is held.")
 @reads_settings
 def release(loaded: Loaded, jobs: tuple[str, ...], all_held: bool) -> int:

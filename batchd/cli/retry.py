@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from batchd.cli.asking import exit_of_refusal, folders_of, recipes_of
+from batchd.cli.completing import job_ids
 from batchd.cli.exits import Exit, complain
 from batchd.cli.local import SOURCE, from_ledger
 from batchd.cli.options import reads_settings
@@ -45,7 +46,7 @@ class Nothing(BatchdError):
 
 
 @click.command()
-@click.argument("jobs", metavar="JOB...", nargs=-1)
+@click.argument("jobs", metavar="JOB...", nargs=-1, shell_complete=job_ids)
 @click.option("--all-failed", is_flag=True, help="Every delivered job of which something failed.")
 @click.option("--again", is_flag=True, help="Also what was dropped again already.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be dropped, and its cost.")

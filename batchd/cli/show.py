@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from batchd.cli.asking import folders_of, recipes_of
+from batchd.cli.completing import job_ids
 from batchd.cli.exits import Exit, complain
 from batchd.cli.local import from_ledger, say_so
 from batchd.cli.options import reads_settings
@@ -40,7 +41,7 @@ _UNTOLD = ("job", "shard", "signature", "join", "changed")  # said already, or f
 
 
 @click.command()
-@click.argument("job", metavar="JOB")
+@click.argument("job", metavar="JOB", shell_complete=job_ids)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @reads_settings
 def show(loaded: Loaded, job: str, as_json: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchd.cli.asking import exit_of_refusal, folders_of
+from batchd.cli.completing import job_ids
 from batchd.cli.exits import complain
 from batchd.cli.options import reads_settings
 from batchd.cli.waiting import (
@@ -23,7 +24,7 @@ from batchd.control.why import Ambiguous
 
 
 @click.command()
-@click.argument("jobs", metavar="JOB...", nargs=-1, required=True)
+@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=job_ids)
 @click.option(
     "--timeout",
     metavar="SECONDS",

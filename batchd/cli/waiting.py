@@ -88,18 +88,19 @@ def wait_for(jobs: Sequence[str], folders: Folders, patience: Patience) -> list[
 
 def newest_job(folders: Folders) -> str:
     """Return the youngest job's id; ids sort by age, and "" before all of them."""
-    found = _listed(Filter(most=1), folders)
+    found = jobs_listed(Filter(most=1), folders)
     return str(found[0]["job"]) if found else ""
 
 
 def jobs_called(file: str, folders: Folders, *, after: str, task: str = "") -> list[str]:
     """Return the jobs of a task younger than one whose file was called so, the oldest first."""
-    found = _listed(Filter(most=MOST), folders)
+    found = jobs_listed(Filter(most=MOST), folders)
     called = (job for job in found if (job["file"], job["task"] or "") == (file, task))
     return sorted(job["job"] for job in called if job["job"] > after)
 
 
-def _listed(asked: Filter, folders: Folders) -> list[dict[str, Any]]:
+def jobs_listed(asked: Filter, folders: Folders) -> list[dict[str, Any]]:
+    """Return jobs, the youngest first, as the daemon lists them, or the ledger."""
     found, _ = from_ledger(
         lambda: ask(folders, "GET", "jobs", limit=asked.most),
         lambda reader: msgspec.to_builtins(jobs_of(asked, reader, source="the ledger")),

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from batchd.cli.asking import exit_of_refusal
+from batchd.cli.completing import jobs_or_files
 from batchd.cli.exits import Exit, complain
 from batchd.cli.local import SOURCE, as_said, from_ledger, say_so
 from batchd.cli.options import reads_settings
@@ -34,7 +35,7 @@ _UNKNOWN = (ReasonCode.UNKNOWN, ReasonCode.OUTSIDE)
 
 
 @click.command()
-@click.argument("word", metavar="PATH|JOB")
+@click.argument("word", metavar="PATH|JOB", shell_complete=jobs_or_files)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @reads_settings
 def why(loaded: Loaded, word: str, as_json: bool) -> int:

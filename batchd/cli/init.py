@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from shlex import join
+from shlex import join, quote
 
 import click
 
@@ -33,11 +33,12 @@ from batchd.spool.task_folders import is_real
 
 README = "README.txt"
 _NEXT = """
-next:
+next:{go}
   export OPENAI_API_KEY=...       or openai.api_key_file in {config}
-  batchd run{config_option}
+  batchd run
   cp FILE.jsonl {inbox}           requests; or a table into the folder of a task:
-  cp FILE.csv {inbox}/TASK"""
+  cp FILE.csv {inbox}/TASK
+where is it, and why: batchd status, and batchd why FILE"""
 _ELSEWHERE = """
 its settings are {its}, and its tasks lie in tasks/ beside them"""
 
@@ -91,10 +92,10 @@ def init(folder: Path | None, config: Path | None, dry_run: bool, user: str | No
 
 
 def _next(root: Path) -> str:
-    config = root / "config" / "batchd.toml"
-    is_here = root == Path.cwd()
-    option = "" if is_here else f" --config {config} --set folders.root={root}"
-    return _NEXT.format(config=config, config_option=option, inbox=root / "inbox")
+    config, inbox = root / "config" / "batchd.toml", quote(str(root / "inbox"))
+    # There every command finds the settings, and the root, by itself.
+    go = "" if root == Path.cwd() else f"\n  cd {quote(str(root))}"
+    return _NEXT.format(go=go, config=config, inbox=inbox)
 
 
 def _root_and_settings(folder: Path | None, config: Path | None) -> tuple[Path, Path]:

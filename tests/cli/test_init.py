@@ -40,7 +40,8 @@ def test_it_makes_the_folders_a_readme_in_each_and_a_configuration(shell, tmp_pa
     assert loaded.settings.folders.root == root
     assert all(f"made   {name}  (" in said.out for name in PLACES)
     assert "made   config/batchd.toml" in said.out
-    assert f"--set folders.root={root}" in said.out
+    assert f"next:\n  cd {root}\n" in said.out
+    assert "  batchd run\n" in said.out
 
 
 def test_doing_it_again_changes_nothing(shell):

@@ -44,5 +44,5 @@ def findings(checks: Checks, *, is_offline: bool) -> Iterator[Finding]:
         folders = Folders(checks.loaded.settings.folders.root.resolve())
         found = found_by_daemon(folders, "doctor", is_offline=is_offline)
         if found is not None:
-            return chain(found, looks.by_asker(folders))
+            return chain(found, looks.by_asker(folders, found))
     return looks.alone(checks, folders, is_offline=is_offline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -24,16 +24,22 @@ def by_daemon(checks: Checks, folders: Folders, *, is_offline: bool) -> Iterator
     """Look at what the daemon knows best: its settings and key, and what its user may do."""
     yield from machine.versions()
     yield from checks.all(is_offline=is_offline)
-    yield from machine.inotify()
+    if machine.sees_limits():
+        yield from machine.inotify()
     yield from machine.file_systems(folders)
     yield from as_itself(folders)
     yield from machine.groups(folders)
     yield from machine.clocks(folders)
 
 
-def by_asker(folders: Folders) -> Iterator[Finding]:
-    """Look at what a command knows best: who asks, the unit, and whether the daemon answers."""
+def by_asker(folders: Folders, found: Sequence[Finding] = ()) -> Iterator[Finding]:
+    """Look at what a command knows best: who asks, the unit, and whether the daemon answers.
+
+    And at what the daemon could not see, as `found` tells.
+    """
     yield from you(folders)
+    if "inotify" not in {one.stage for one in found}:
+        yield from _watched_by(folders)
     yield from machine.unit()
     yield from machine.kept_right()
     yield from machine.daemon(folders)
@@ -73,6 +79,13 @@ def you(folders: Folders) -> Iterator[Finding]:
         return
     fix = f"usermod -aG {quote(group)} {quote(name)}, then log in again"
     yield wrong("you", f"{name} may not drop files into {folders.inbox}", fix)
+
+
+def _watched_by(folders: Folders) -> Iterator[Finding]:
+    """Look at the limits for the daemon's user; whoever is neither they nor root sees nothing."""
+    owner = folders.var.stat().st_uid
+    if os.getuid() in (0, owner) and machine.sees_limits():
+        yield from machine.inotify(owner)
 
 
 def _is_seen(folders: Folders) -> bool:

@@ -21,6 +21,7 @@ from batchd.core.errors import ConfigError
 from batchd.core.findings import Finding, ok, warning, wrong
 from batchd.core.names import printable
 from batchd.spool.folders import Folders
+from batchd.spool.users import name_of
 from batchd.store.identity import is_blank, must_be_whole
 from batchd.store.migrations import STEPS, newest
 from batchd.store.mounts import file_system_of, is_remote, silent_kind
@@ -74,15 +75,26 @@ def file_systems(folders: Folders, *, table: Path = _MOUNTS) -> Iterator[Finding
             yield ok("files", text)
 
 
-def inotify(*, limits: Path = _INOTIFY, proc: Path = _PROC) -> Iterator[Finding]:
-    """Look at the kernel's limits for watching, and at how much of them this user has taken."""
+def sees_limits(*, limits: Path = _INOTIFY) -> bool:
+    """Whether the kernel's limits can be read: systemd hides them from a service that needs none."""
+    return limits.is_dir()
+
+
+def inotify(
+    user: int | None = None, *, limits: Path = _INOTIFY, proc: Path = _PROC
+) -> Iterator[Finding]:
+    """Look at the kernel's limits for watching, and at how much of them a user has taken.
+
+    Without a `user`, this process's own.
+    """
     if not limits.is_dir():
         yield warning("inotify", "this system has none: the inbox is scanned only", "nothing to do")
         return
-    instances, watches = _used(proc)
+    instances, watches = _used(proc, os.getuid() if user is None else user)
+    whose = "this user" if user is None else name_of(user)
     for name, used in (("max_user_instances", instances), ("max_user_watches", watches)):
         most = int((limits / name).read_text())
-        text = f"{used} of {most:,} {name.removeprefix('max_user_')} are in use by this user"
+        text = f"{used} of {most:,} {name.removeprefix('max_user_')} are in use by {whose}"
         if used >= most * _NEARLY:
             fix = f"sysctl fs.inotify.{name}={max(most * 2, 128)}"
             yield warning("inotify", f"{text}: the inbox may be scanned only", fix)
@@ -90,12 +102,12 @@ def inotify(*, limits: Path = _INOTIFY, proc: Path = _PROC) -> Iterator[Finding]
             yield ok("inotify", text)
 
 
-def _used(proc: Path) -> tuple[int, int]:
-    """Instances and watches of this user's processes, as far as they may be seen."""
+def _used(proc: Path, user: int) -> tuple[int, int]:
+    """Instances and watches of a user's processes, as far as they may be seen."""
     instances = watches = 0
     for folder in proc.glob("[0-9]*/fd"):
         try:
-            if folder.stat().st_uid != os.getuid():
+            if folder.stat().st_uid != user:
                 continue
             for descriptor in folder.iterdir():
                 if str(descriptor.readlink()) == "anon_inode:inotify":

@@ -9,7 +9,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from batchd import __version__
-from batchd.control.doctor import same_version, you
+from batchd.control import machine
+from batchd.control.doctor import by_asker, same_version, you
+from batchd.core.findings import ok
 from batchd.spool.bulletin import post_daemon
 from batchd.spool.folders import Folders
 from tests.control.test_serving import as_user, needs_root
@@ -49,6 +51,15 @@ def test_whoever_may_not_is_told_of_the_group(folders: Folders):
         f"wrong: user 12345 may not drop files into {folders.inbox}: usermod -aG "
     )
     assert as_user(12_345, NOBODY, asked=asked).startswith("ok: ")
+
+
+@pytest.mark.skipif(not machine.sees_limits(), reason="this system has no inotify")
+def test_what_the_daemon_cannot_see_is_looked_at_for_its_user(folders: Folders):
+    """Under systemd /proc has nothing but processes for it (ProcSubset=pid)."""
+    seen = [ok("inotify", "enough")]
+
+    assert "inotify" not in {told.stage for told in by_asker(folders, seen)}
+    assert [told.stage for told in by_asker(folders)].count("inotify") == 2
 
 
 @needs_root

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
 from batchd.core.names import printable
 from batchd.core.problems import Problem
-from batchd.core.records import BadTable, Layout, Record, empty_table
+from batchd.core.records import BadTable, Layout, Record, Sink, empty_table
 from batchd.core.splitting import MAX_FIELD, Splitter, options
 
 _END = "\0 the end \0"  #: a line of ours behind the last one; see `_rows`
@@ -44,19 +45,41 @@ def column_names(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(name or _unnamed(at, taken) for at, name in enumerate(header, start=1))
 
 
+def is_noted(layout: Layout) -> bool:
+    """Whether records are told where they lie: where results have the sender's bytes as they stand."""
+    is_delimited = layout.format in ("csv", "tsv")
+    return is_delimited and layout.encoding == "utf-8" and bool(layout.quote)
+
+
 def records_of(lines: Iterable[str], layout: Layout) -> Iterator[Record]:
     """Read the records below the header, in order. Raises `BadTable` at the first misfit."""
     columns, width = layout.columns, len(layout.columns)
-    rows = _rows(lines, layout)
-    next((row for _, row, _ in rows if not _is_blank(row)), None)  # the header
+    rows, size = _rows(lines, layout), _size if is_noted(layout) else _no_size
+    begin = size(layout.preamble) + (len(BOM_UTF8) if layout.bom else 0)
+    for _, values, text in rows:
+        begin += size(text)
+        if not _is_blank(values):
+            break  # the header
     number = 0
     for line, values, text in rows:
+        at, begin = begin, begin + size(text)
+        length = begin - at - _end_of(text)
         if len(values) != width:
             if _is_blank(values):
                 continue
             raise _misfit(number + 1, line, values, layout)
         number += 1
-        yield Record(number, dict(zip(columns, values, strict=True)), line, text)
+        fields = dict(zip(columns, values, strict=True))
+        yield Record(number, fields, line, text, (at, length))
+
+
+def _size(text: str) -> int:
+    """How many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _no_size(text: str) -> int:
+    return 0
 
 
 def _rows(lines: Iterable[str], layout: Layout) -> Iterator[tuple[int, list[str], str]]:
@@ -113,7 +136,7 @@ class Rows:
     like others it is written anew: an answer of two lines needs quotes that mean something.
     """
 
-    def __init__(self, file: TextIO, layout: Layout, added: Sequence[str]) -> None:
+    def __init__(self, file: Sink, layout: Layout, added: Sequence[str]) -> None:
         self._file = file
         self._line_end = layout.line_end
         self._lead = len('""') if layout.quotes_all else 0  #: of an empty field before the others
@@ -130,12 +153,14 @@ class Rows:
         """Write one record. A column without a value stays empty."""
         cells = [cell(values.get(name)) for name in self._added]
         if self._is_anew:
-            text = self._row([*record.fields.values(), *cells])
-        elif cells:
-            text = _without_end(record.raw) + self._row(["", *cells])[self._lead :]
+            self._file.write(self._row([*record.fields.values(), *cells]))
+            return
+        rest = self._row(["", *cells])[self._lead :] if cells else self._line_end
+        if isinstance(record.raw, str):
+            self._file.write(_without_end(record.raw) + rest)
         else:
-            text = _without_end(record.raw) + self._line_end
-        self._file.write(text)
+            self._file.write(record.raw)  # its bytes as they lie in the file
+            self._file.write(rest)
 
     def _row(self, fields: Sequence[str]) -> str:
         text: Any = self._text_of(fields)
@@ -149,10 +174,15 @@ class _Echo:
         return text
 
 
-def _without_end(text: str) -> str:
+def _end_of(text: str) -> int:
+    r"""Return how many letters the line break takes at the end of a text: "\r\n", "\n", "\r"."""
     if text.endswith("\n"):
-        return text[:-2] if text.endswith("\r\n") else text[:-1]
-    return text.removesuffix("\r")
+        return 2 if text.endswith("\r\n") else 1
+    return int(text.endswith("\r"))
+
+
+def _without_end(text: str) -> str:
+    return text[: len(text) - _end_of(text)]
 
 
 def cell(value: Any) -> str:

@@ -6,7 +6,7 @@ What reads and writes tables is `batchd/tables/`; the parts of it that touch no 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -47,6 +47,13 @@ class BadTable(InputError):
         self.problem = problem
 
 
+class Sink(Protocol):
+    """What a table is written to: letters, or bytes of what they are encoded as."""
+
+    def write(self, piece: Any, /) -> object:
+        """Take a text, or bytes."""
+
+
 class Record(msgspec.Struct, frozen=True):
     """One row of a table, or one object of a file of objects."""
 
@@ -55,6 +62,9 @@ class Record(msgspec.Struct, frozen=True):
     fields: Mapping[str, Any]
     line: int | None = None  #: where it begins in the file, 1-based; None where there are no lines
     raw: Any = None  #: what the writer of the same kind needs to give the row back unchanged
+    #: its first byte in the file, and how many there are without the line break; of some tables
+    #: alone (`delimited.is_noted`)
+    place: tuple[int, int] = (0, 0)
 
 
 class Layout(msgspec.Struct, frozen=True, kw_only=True):

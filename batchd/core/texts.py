@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from batchd.core.problems import Problem
-from batchd.core.records import BadTable, Layout, Record
+from batchd.core.records import BadTable, Layout, Record, Sink
 
 #: Characters of one record: as many as inbox.max_line_bytes lets a request have bytes.
 MAX_TEXT = 1 << 26
@@ -32,7 +32,7 @@ def records_of(file: TextIO, layout: Layout) -> Iterator[Record]:
 class Texts:
     """Writes plain text again; there are no columns, so nothing can be added."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: Sink) -> None:
         self._file = file
 
     def write(self, record: Record, values: Mapping[str, Any]) -> None:

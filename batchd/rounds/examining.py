@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from batchd.core.repeats import Repeats
 from batchd.core.sharding import Sharder
 from batchd.core.tasks import Task
 from batchd.core.templates import BadRecord
+from batchd.rounds.places import noted
 from batchd.rounds.table import Table, repeated_id
 from batchd.settings import Settings
 from batchd.spool.examining import Examined, limits_of, longest_line, rules_of
@@ -30,7 +32,6 @@ from batchd.spool.signature import has_writer, signature
 from batchd.spool.work import InputChanged, Pause, digest
 
 _encode = msgspec.json.Encoder().encode
-Write = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Into:
 
     requests: Path
     ids: Path
+    places: Path  #: and where the records lie, where results have the bytes that lie there
     keep_free: int = 0  #: bytes that are left free on the disk
 
 
@@ -61,8 +63,8 @@ def examine_table(
     try:
         table = Table(path, task, pause=pause, most=settings.inbox.max_inflated_bytes)
         reading.table = table
-        with _written(into, task) as (requests, ids):
-            reading.read(table, requests, ids)
+        with _written(into, table, before.as_text()) as written:
+            reading.read(table, written)
         reading.confirm_repeats(table)
     except BadTable as bad:
         reading.problems.add(bad.problem)
@@ -89,7 +91,7 @@ class _Reading:
         self.problems = self._reader.problems
         self._of_rows = Alike(self.problems)
 
-    def read(self, table: Table, requests: Write, ids: Write) -> None:
+    def read(self, table: Table, written: _Written) -> None:
         renderer = Renderer(self._task)
         for chunk in table.chunks():
             self._records += len(chunk)
@@ -101,8 +103,10 @@ class _Reading:
                 continue
             self._take(chunk, line)
             self._note_empty(chunk)
-            requests(line + b"\n")
-            self._note_ids(named, ids)
+            written.request(line + b"\n")
+            for record in chunk:
+                written.place(*record.place)
+            self._note_ids(named, written)
         if not self._records and not self.problems.total:
             self.problems.add(_empty())
 
@@ -120,12 +124,12 @@ class _Reading:
             if all(value is None or value == "" for value in record.fields.values()):
                 self._reader.warnings.add("empty_record", record.row)
 
-    def _note_ids(self, named: Sequence[str], ids: Write) -> None:
+    def _note_ids(self, named: Sequence[str], written: _Written) -> None:
         if self._task.input.id is None:
             return
         for one in named:
             self._ids.add(one.strip())  # as answers are told apart (core/taking.py)
-            ids(_encode(one) + b"\n")
+            written.id(_encode(one) + b"\n")
 
     def confirm_repeats(self, table: Table) -> None:
         """Read the table again for the ids whose hash came twice, and note the real repeats."""
@@ -177,24 +181,41 @@ def _with_ids(table: Table) -> Iterator[tuple[Record, str]]:
             continue  # said already
 
 
+def _nothing(*_: Any) -> None:
+    """Only what is found out is wanted."""
+
+
+@dataclass(slots=True)
+class _Written:
+    """What takes the requests of a table, the ids of its records, and where these lie."""
+
+    request: Callable[[bytes], object] = _nothing
+    id: Callable[[bytes], object] = _nothing
+    place: Callable[[int, int], object] = _nothing
+
+
 @contextmanager
-def _written(into: Into | None, task: Task) -> Iterator[tuple[Write, Write]]:
+def _written(into: Into | None, table: Table, signature: str) -> Iterator[_Written]:
     if into is None:
-        yield _nowhere, _nowhere
+        yield _Written()
         return
     make_folder(into.requests.parent)
-    keep_free = into.keep_free
+    has_ids, keep_free = table.task.input.id is not None, into.keep_free
+    # What is not written now may be there of an earlier look at it, by another task.
+    remove_file(into.places)
+    remove_file(into.ids)
     with ExitStack() as stack:
-        requests = stack.enter_context(placed_with_room(into.requests, keep_free=keep_free))
-        if task.input.id is None:
-            remove_file(into.ids)  # of an earlier look at it, by another task
-            yield requests, _nowhere
-        else:
-            yield requests, stack.enter_context(placed_with_room(into.ids, keep_free=keep_free))
-
-
-def _nowhere(line: bytes) -> None:
-    """Only what is found out is wanted."""
+        written = _Written(
+            stack.enter_context(placed_with_room(into.requests, keep_free=keep_free))
+        )
+        if has_ids:
+            written.id = stack.enter_context(placed_with_room(into.ids, keep_free=keep_free))
+        if table.is_noted:
+            notes = stack.enter_context(
+                noted(into.places, signature=signature, keep_free=keep_free)
+            )
+            written.place, written.id = notes.place, notes.and_id(written.id)
+        yield written
 
 
 def _empty() -> Problem:

@@ -48,7 +48,7 @@ def fill_table(
     attempts = executions(shards, last_row=rows.ranges[-1][1])
     with kept_answers(work, shards) as kept:
         page = _Page(lines.task, lines.table, kept, account, filling, settings)
-        for record in lines.table.records(rows):
+        for record in lines.copied(rows) or lines.table.records(rows):
             page.add(record, attempts[record.row])
         page.close()
 

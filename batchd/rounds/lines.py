@@ -17,10 +17,12 @@ import msgspec
 from batchd.core.chunks import Chunks
 from batchd.core.harvest import Harvest
 from batchd.core.record_harvest import RecordHarvest
+from batchd.core.records import Record
 from batchd.core.rounds import bytes_before, rows_of_round
 from batchd.core.rows import RowSet
 from batchd.core.subjects import Job, Shard
 from batchd.core.taking import Taker
+from batchd.rounds.copying import copied
 from batchd.rounds.keeping import kept_task
 from batchd.rounds.rendering import Rows, request_file, write_round
 from batchd.rounds.table import Table
@@ -141,6 +143,21 @@ class RenderedLines:
         """The dropped table. Raises `InputChanged` where it is not the one that was planned."""
         dropped = self._work.unchanged_dropped(self._job, pause=self._pause)
         return Table(dropped, self.task, pause=self._pause)
+
+    def copied(self, rows: RowSet) -> Iterator[Record] | None:
+        """Return these records with nothing in them but their ids and their bytes as they lie.
+
+        None where it was not noted where they do: then the table is to be read.
+        """
+        return copied(
+            self.table,
+            rows,
+            places=self._work.places_file(self._job.id),
+            ids=self._work.ids_file(self._job.id),
+            signature=self._job.signature or "",
+            count=self._job.requests,
+            pause=self._pause,
+        )
 
     def must_be_unchanged(self) -> None:
         """What is uploaded is ours, and not what was dropped."""

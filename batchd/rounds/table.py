@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from batchd.core.delimited import is_noted
 from batchd.core.inflated import NO_LIMIT
 from batchd.core.names import printable
 from batchd.core.problems import Problem
-from batchd.core.records import BadTable, Record
+from batchd.core.records import BadTable, Record, is_packed_name
 from batchd.core.rows import RowSet
 from batchd.core.tasks import Task
 from batchd.core.templates import BadRecord, as_json
@@ -36,6 +37,11 @@ class Table:
         self.layout = find_layout(path, task.input, name=name, pause=pause, most=most)
         if task.input.id is not None and self.layout.columns:
             _must_have(task.input.id, self.layout.columns)
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether its records are told where they lie in it (`Record.place`)."""
+        return is_noted(self.layout) and not is_packed_name(self.path.name)
 
     def records(self, rows: RowSet | None = None) -> Iterator[Record]:
         """Yield the records of these rows; None: all of them."""

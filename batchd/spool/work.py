@@ -6,6 +6,7 @@ var/work/JOB/task.json            its task as it was when the file was planned
 var/work/JOB/rounds/1.jsonl       the requests of a round, rendered from records; made anew at will
 var/work/JOB/rounds/ids.jsonl     the records' ids, where a column has them, or the lines' of a
                                   large file; made anew at will
+var/work/JOB/rounds/places        where each record lies in its table; what isn't there is not missed
 var/work/JOB/done/NAME.done       what said that it was complete, where that is asked for
 var/work/JOB/regaining/SHARD/     what was uploaded, fetched back where the dropped file is gone
 var/work/JOB/plain.jsonl          its lines, where it is compressed; made anew at will
@@ -201,6 +202,10 @@ class Work:
         Of a file of request lines: where those of its lines do (`spool/identities.py`).
         """
         return self.of(job) / "rounds" / "ids.jsonl"
+
+    def places_file(self, job: str) -> Path:
+        """Return where it is noted where the records of a job lie in its table."""
+        return self.of(job) / "rounds" / "places"
 
     def regaining(self, job: str, shard: str) -> Path:
         """Return where it is fetched back to, should it be gone, when this shard needs it."""

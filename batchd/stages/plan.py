@@ -168,7 +168,12 @@ def _rendered(
 ) -> tuple[Examined, str | None]:
     """Write the requests, and then what they were made by: both before anything says so."""
     work, path = services.work, _own_input(job, services)
-    into = Into(work.round_file(job.id, 1), work.ids_file(job.id), work.keep_free)
+    into = Into(
+        requests=work.round_file(job.id, 1),
+        ids=work.ids_file(job.id),
+        places=work.places_file(job.id),
+        keep_free=work.keep_free,
+    )
     found = examine_table(path, task, settings, into=into, pause=pause, count=services.count_tokens)
     recipe = None if found.problems.total else keep(task, job.id, work)
     return replace(found, shards=_priced(found.shards, services)), recipe

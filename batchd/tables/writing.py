@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -74,14 +73,24 @@ class _Text:
             encoding, bom = layout.result_encoding, layout.result_bom
         if bom:
             file.write(BOMS[encoding])
-        # Half of a surrogate pair is no letter: an answer that has one still comes back.
-        self._text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
-        is_text = layout.format == "text"
-        self._rows = Texts(self._text) if is_text else Rows(self._text, layout, added)
+        sink = _Encoded(file, encoding)
+        self._rows = Texts(sink) if layout.format == "text" else Rows(sink, layout, added)
 
     def write(self, record: Record, values: Mapping[str, Any]) -> None:
         self._rows.write(record, values)
 
     def close(self) -> None:
-        self._text.flush()
-        self._text.detach()
+        """All is written."""
+
+
+class _Encoded:
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file = file
+        self._encoding = encoding
+
+    def write(self, piece: str | bytes) -> None:
+        """Write letters, or what is encoded already."""
+        # Half of a surrogate pair is no letter: an answer that has one still comes back.
+        self._file.write(
+            piece.encode(self._encoding, "replace") if isinstance(piece, str) else piece
+        )

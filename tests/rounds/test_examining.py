@@ -21,12 +21,16 @@ def examined(
     return examine_table(path, task, chosen, pause=nothing, into=into)
 
 
+def into_of(folder: Path, keep_free: int = 0) -> Into:
+    return Into(folder / "1.jsonl", folder / "ids.jsonl", folder / "places", keep_free)
+
+
 def codes(found: Examined) -> list[tuple[str, int | None]]:
     return [(problem.code, problem.row) for problem in found.problems.listed]
 
 
 def test_what_a_table_becomes_is_told_and_written_in_one_pass(tmp_path: Path):
-    into = Into(tmp_path / "rounds" / "1.jsonl", tmp_path / "rounds" / "ids.jsonl")
+    into = into_of(tmp_path / "rounds")
     found = examined(tmp_path, table(7), into=into)
     assert (found.records, found.rows, found.requests, found.problems.total) == (7, 7, 3, 0)
     assert not found.verbatim
@@ -40,7 +44,7 @@ def test_what_a_table_becomes_is_told_and_written_in_one_pass(tmp_path: Path):
 
 
 def test_what_cannot_be_read_on_leaves_the_requests_of_its_rows_nowhere(tmp_path: Path):
-    into = Into(tmp_path / "rounds" / "1.jsonl", tmp_path / "rounds" / "ids.jsonl")
+    into = into_of(tmp_path / "rounds")
     found = examined(tmp_path, table(7) + '"never closed', into=into)
     assert [code for code, _ in codes(found)] == ["quote_never_closed"]
     assert list((tmp_path / "rounds").iterdir()) == []
@@ -48,7 +52,7 @@ def test_what_cannot_be_read_on_leaves_the_requests_of_its_rows_nowhere(tmp_path
 
 def test_a_disk_that_is_nearly_full_is_not_filled_with_requests(tmp_path: Path):
     folder = tmp_path / "rounds"
-    into = Into(folder / "1.jsonl", folder / "ids.jsonl", keep_free=1 << 60)
+    into = into_of(folder, keep_free=1 << 60)
     with pytest.raises(OSError, match="too few to write"):
         examined(tmp_path, table(7), into=into)
     assert list(folder.iterdir()) == []

@@ -133,3 +133,22 @@ async def test_parquet_comes_back_as_parquet(tmp_path: Path):
     hashes = {file["name"]: file["sha256"] for file in read_receipt(folder)["files"]}
     for name in ("results.parquet", "retry.parquet", "results.jsonl"):
         assert hashes[name] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+async def test_a_table_comes_back_the_same_whether_its_rows_are_copied_or_read(
+    tmp_path: Path, end: str
+):
+    """Of a packed table nobody notes where its rows lie."""
+    rows = ["key,text", '1,"one, ""1"""', "", '2,"t\nwo"', "3,drei 🙂", '"4","" ', "5,"]
+    content = ("\ufeff" + end.join(rows)).encode()
+    found = list[dict[str, bytes]]()
+    for name, dropped in (("a.csv", content), ("a.csv.gz", gzip.compress(content))):
+        house = House(tmp_path / name, SCHEMA + '\n[input]\nid = "key"\n')
+        house.remote.verdicts = {"2": [400], "5": [400]}
+        folder = await lived(house, name, dropped)
+        names = ("results.csv", "results.jsonl", "errors.jsonl", "retry.csv")
+        found.append({name: (folder / name).read_bytes() for name in names})
+    assert found[0] == found[1]
+    assert found[0]["retry.csv"].decode() == f'\ufeffkey,text{end}2,"t\nwo"{end}5,{end}'
+    assert '\n1,"one, ""1""",' in found[0]["results.csv"].decode()

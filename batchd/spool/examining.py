@@ -148,7 +148,7 @@ def _read(
     # Only the bytes of a plain file that was read to its end are those of its lines.
     as_read = not (reader.hopeless or is_packed(path))
     digested = sha256.hexdigest() if as_read else digest(path, pause=pause)
-    if kept is not None:
+    if kept is not None and not reader.hopeless:
         kept.finish(digested)
     return digested
 

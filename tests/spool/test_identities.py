@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchd.core.rows import RowSet
-from batchd.settings import Settings
+from batchd.settings import Inbox, Settings
 from batchd.spool.examining import examine
 from batchd.spool.identities import WORTH_KEEPING, Identities, identities_of, near
 from batchd.spool.work import rows_of
@@ -96,13 +96,16 @@ def test_of_a_small_file_nothing_is_kept(tmp_path):
     assert not path.exists()
 
 
-def test_of_a_file_that_is_given_up_what_was_read_is_no_other_files(tmp_path):
-    """It has a hash all the same, and may be mended and dropped again: as another file."""
+@pytest.mark.parametrize(
+    ("bad", "is_read_on"), [(b"not a request", True), (LONG.encode() * 3, False)]
+)
+def test_of_a_file_that_is_given_up_nothing_is_believed(tmp_path, bad: bytes, is_read_on: bool):
     path, ids = tmp_path / "dropped.jsonl", tmp_path / "ids.jsonl"
-    path.write_bytes(line("a", LONG) + b"\nnot a request\n")
-    found = examine(path, Settings(), pause=nothing, ids=ids)
-    assert found.problems.total
-    assert ids.read_bytes().endswith(found.sha256.encode())
+    path.write_bytes(line("a", LONG) + b"\n" + bad + b"\n" + line("b") + b"\n")
+    limited = Settings(inbox=Inbox(max_line_bytes=2 * WORTH_KEEPING))
+    found = examine(path, limited, pause=nothing, ids=ids)
+    assert found.problems.total == 1
+    assert ids.read_bytes().endswith(found.sha256.encode()) is is_read_on
 
 
 def test_a_row_is_found_without_reading_what_lies_before_it(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -71,8 +71,19 @@ def job_in_line(word: str, folders: Folders) -> dict[str, Any]:
     return from_ledger(asked, read, folders)[0]
 
 
-def wait_for(jobs: Sequence[str], folders: Folders, patience: Patience) -> list[str]:
-    """Wait until each has been delivered, a line for each as it comes; return the outcomes."""
+def say_ended(found: Mapping[str, Any]) -> None:
+    """Tell a person of one job that has been delivered."""
+    click.echo(f"{found['job']}  {found['outcome']}  outbox/{found['folder']}")
+
+
+def wait_for(
+    jobs: Sequence[str],
+    folders: Folders,
+    patience: Patience,
+    *,
+    tell: Callable[[Mapping[str, Any]], None] = say_ended,
+) -> list[str]:
+    """Wait until each has been delivered, and tell of each as it comes; return the outcomes."""
     left, outcomes = list(dict.fromkeys(jobs)), []
     while True:
         for job in tuple(left):
@@ -80,7 +91,7 @@ def wait_for(jobs: Sequence[str], folders: Folders, patience: Patience) -> list[
             if found["outcome"] and found["state"] == "delivered":
                 left.remove(job)
                 outcomes.append(found["outcome"])
-                click.echo(f"{found['job']}  {found['outcome']}  outbox/{found['folder']}")
+                tell(found)
         if not left:
             return outcomes
         patience.wait(f"job{'' if len(left) == 1 else 's'} {', '.join(left)}")

@@ -323,6 +323,23 @@ class Version(Shape, frozen=True):
     sqlite: str
 
 
+class Waited(Shape, frozen=True):
+    """One of the jobs that were waited for."""
+
+    job: str
+    file: str
+    state: str
+    outcome: str | None  #: null while it is on its way
+    folder: str | None  #: in outbox/
+
+
+class Wait(Shape, frozen=True):
+    """`batchd wait --json`: its exit code says the same in a number."""
+
+    schema: int
+    jobs: list[Waited]
+
+
 #: By the command, with dashes for spaces: the names of the files in docs/schemas.
 SHAPES: dict[str, type[msgspec.Struct]] = {
     "status": Status,
@@ -338,6 +355,7 @@ SHAPES: dict[str, type[msgspec.Struct]] = {
     "task-list": TaskList,
     "task-try": TaskTry,
     "version": Version,
+    "wait": Wait,
 }
 
 

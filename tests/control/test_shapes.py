@@ -137,6 +137,10 @@ async def test_what_each_command_says_is_what_its_schema_says(shell, tmp_path, m
         said = {
             "status": [shell("status", "--json")],
             "jobs": [shell("jobs", "--json"), shell("jobs", "--json", "--state", "held")],
+            "wait": [
+                shell("wait", *jobs.values(), "--json", "--timeout", "0"),
+                shell("wait", jobs["done.jsonl"], "--json"),
+            ],
             "show": [shell("show", job, "--json") for job in jobs.values()],
             "why": [
                 shell("why", word, "--json")

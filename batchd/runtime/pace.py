@@ -14,7 +14,7 @@ from batchd.runtime.loop import Crew
 
 BUSY_SECONDS = 0.25  #: between two looks while everybody has work: what ends is replaced anyway
 IDLE_SECONDS = 0.05  #: after a look that found nothing to do: less than anybody notices
-_SHARE = 4  #: a look that finds nothing, again and again, takes no more than a fifth of the time
+_SHARE = 19  #: a look that finds nothing, again and again, takes no more than 5 % of the time
 _LONGEST = 1.0  #: seconds, however long a look takes
 
 

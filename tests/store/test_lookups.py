@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -357,10 +358,22 @@ RARE = {"files_of_shards"}
 @pytest.mark.parametrize("name", sorted(set(statements()) - RARE))
 def test_an_old_ledger_is_not_read_from_end_to_end(name: str):
     """The stages ask every few seconds; what was delivered years ago must cost nothing."""
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(sql.schema())
+    assert not [step for step in steps_of(name) if re.match(r"SCAN (jobs|shards|history)\b", step)]
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [("leader", "jobs_to_join"), ("shards_called_off", "jobs_called_off")]
+)
+def test_what_is_asked_for_each_file_reads_not_all_that_are_on_their_way(name: str, index: str):
+    first, *_ = steps_of(name)
+    assert f"USING INDEX {index}" in first
+
+
+def steps_of(name: str) -> list[str]:
+    """How SQLite goes about a statement."""
     statement = sql.query(name)
     parameters = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-    connection.close()
-    assert not [step for step in plan if re.match(r"SCAN (jobs|shards|history)\b", step)]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(sql.schema())
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        return [row[3] for row in rows]

@@ -21,6 +21,12 @@ _LEAST_BATCHES = 3
 #: that are not well. These come before what is at work.
 _ROOMS = ((3, 4), (2, 4), (1, 4), (1, 3), (1, 2), (1, 1))
 _NOT_RUNNING = "not running (start it: batchd run); this is from the ledger, read only"
+#: Facts of a line of the log: what was said, of whom, and what stands elsewhere in the sentence.
+_SAID, _ABOUT, _HEAD = (
+    ("text", "reason", "error"),
+    ("shard", "job", "subject"),
+    ("ts", "level", "event"),
+)
 _LEAST_ROWS = 2  #: of what is not well
 
 
@@ -221,10 +227,16 @@ def _spent(budget: Budget) -> str:
 def _problem(problem: Mapping[str, object] | None, now: float) -> str:
     if problem is None:
         return "none in the log"
-    said = problem.get("text") or problem.get("reason") or problem.get("error") or ""
-    about = problem.get("shard") or problem.get("job") or problem.get("subject") or ""
+    said = _first(problem, _SAID) or ", ".join(
+        f"{name}={value}" for name, value in problem.items() if name not in (*_ABOUT, *_HEAD)
+    )
+    about = _first(problem, _ABOUT)
     about = f" ({about})" if about else ""
     return f"{_ago(problem.get('ts'), now)}{problem.get('event')}{about}: {said}".rstrip(": ")
+
+
+def _first(facts: Mapping[str, object], names: Sequence[str]) -> object:
+    return next((facts[name] for name in names if facts.get(name)), "")
 
 
 def _ago(ts: object, now: float) -> str:

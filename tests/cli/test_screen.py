@@ -133,3 +133,22 @@ def test_of_the_jobs_on_their_way_those_that_are_held_are_told():
     (jobs,) = (line.text for line in composed(found()) if line.label == "jobs")
 
     assert jobs.startswith("5 on their way (2 held); ")
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"event": "loop.late", "seconds": 0.5}, "loop.late: seconds=0.5"),
+        ({"event": "job.rejected", "job": "7k3c9q", "line": 3, "reason": "no"},
+         "job.rejected (7k3c9q): no"),
+        ({"event": "daemon.left_at_once"}, "daemon.left_at_once"),
+    ],
+)  # fmt: skip
+def test_the_last_problem_says_what_there_is_to_say(facts, said):
+    status = msgspec.structs.replace(
+        found(), last_problem={"ts": THEN, "level": "warning", **facts}
+    )
+
+    (problem,) = (line.text for line in composed(status) if line.label == "last problem")
+
+    assert problem == f"1 h ago, {said}"

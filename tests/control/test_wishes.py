@@ -51,7 +51,7 @@ async def test_cancelled_while_it_is_published_it_appears_once_and_as_it_was(tmp
     async with open_services(tmp_path) as services:
         drop(tmp_path, "a.jsonl", requests(3))
         await until(services, JobState.SETTLED)
-        record, said = services.ledger.record, []
+        said = []
 
         class Racing:
             """The ledger, with somebody who cancels before and after each of the two."""
@@ -59,13 +59,20 @@ async def test_cancelled_while_it_is_published_it_appears_once_and_as_it_was(tmp
             def __getattr__(self, name: str):
                 return getattr(ledger, name)
 
+            async def move(self, event, *, at):
+                return await self.between(ledger.move, event, at=at)
+
             async def record(self, *events, at):
+                return await self.between(ledger.record, *events, at=at)
+
+            async def between(self, write, *events, at):
                 publishing = [one for one in events if isinstance(one, Publishing)]
                 for event in publishing:
                     await self.race(event.job)
-                await record(*events, at=at)
+                written = await write(*events, at=at)
                 for event in publishing:
                     await self.race(event.job)
+                return written
 
             async def race(self, job: str) -> None:
                 said.append(await wishes.cancel(await ledger.job(job), services, by="by anna"))

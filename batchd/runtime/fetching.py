@@ -27,7 +27,8 @@ async def fetch(shard: Shard, services: Services) -> RemoteRefused | None:
         path = services.work.answers(shard.job, shard.id, kind)
         if file_id is None or path.exists():  # one stat
             continue
-        await in_thread(make_folder, path.parent)
+        if not path.parent.is_dir():  # another stat: it was made when the shard was sent
+            await in_thread(make_folder, path.parent)
         part = path.with_name(path.name + PART)
         try:
             length = await services.remote.download(file_id, part)

@@ -23,7 +23,7 @@ from batchd.rounds.lines import Lines, lines_of
 from batchd.runtime.loop import LIGHT_BYTES
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread, pause
-from batchd.spool.placing import remove_file
+from batchd.spool.placing import make_folder, remove_file
 from batchd.stages import doubt, noting, room
 from batchd.store.lookups import Submission
 
@@ -225,6 +225,8 @@ async def _upload(shard: Shard, job: Job, services: Services) -> _Upload:
 def _to_upload(
     shard: Shard, job: Job, shards: Sequence[Shard], services: Services
 ) -> tuple[Lines, Path]:
+    # For what comes back. Made here, in a thread that runs anyway.
+    make_folder(services.work.answers(shard.job, shard.id, "output").parent)
     lines = lines_of(job, services.work, services.recipes, pause=pause)
     return lines, lines.file_of(shard, shards)
 

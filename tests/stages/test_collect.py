@@ -66,7 +66,7 @@ async def test_an_empty_error_file_is_no_error(tmp_path):
     async with open_services(tmp_path) as services:
         shard = await ended(services, tmp_path)
         path = services.work.answers(shard.job, shard.id, "error")
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.touch()
         found = await results(services, tmp_path)
         assert all(line["ok"] for line in found.values())

@@ -6,7 +6,16 @@ import time
 
 import pytest
 
-from benchmarks.measuring import Failed, Memory, asked, cpu_of, memory_of, run, wakeups_of
+from benchmarks.measuring import (
+    Failed,
+    Memory,
+    asked,
+    cpu_of,
+    memory_of,
+    own_memory_of,
+    run,
+    wakeups_of,
+)
 
 BUSY = "import time\nwhile time.process_time() < 0.3: pass\nprint('{\"work_seconds\": 0.25}')"
 
@@ -51,3 +60,11 @@ def test_wakeups_are_counted():
 
 def test_calls_of_the_sandboxs_own_routes_are_no_calls_of_the_api():
     assert asked({"POST /v1/files": 2, "GET /sandbox/ledger": 7, "GET /v1/batches": 1}) == 3
+
+
+def test_what_is_a_processs_own_is_part_of_what_is_resident():
+    before = own_memory_of(os.getpid())
+    held = bytearray(b"x") * 50_000_000
+    assert own_memory_of(os.getpid()) - before == pytest.approx(50, rel=0.2)
+    assert own_memory_of(os.getpid()) < memory_of(os.getpid())
+    del held

@@ -13,7 +13,7 @@ from batchd.rounds.places import places_in
 from batchd.rounds.table import Table
 from batchd.spool.work import Pause
 
-_BUFFER = 1 << 20
+_BUFFER = 1 << 18
 _CHECK_EVERY = 512  #: records between two looks at whether somebody wants us to stop
 _decode_id = msgspec.json.Decoder(str).decode
 

@@ -13,7 +13,7 @@ from batchd.spool.placing import make_folder, placed, placed_with_room, remove_f
 from batchd.spool.work import Pause
 
 Rows = tuple[int, ...]  #: of one request
-_BUFFER = 1 << 20
+_BUFFER = 1 << 18
 _CHECK_EVERY = 512  #: lines between two looks at whether somebody wants us to stop
 
 

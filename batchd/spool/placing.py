@@ -13,7 +13,7 @@ from typing import BinaryIO
 from batchd.core.errors import BrokenInvariant
 
 PART = ".part"  #: a file that is being written; nobody's until it is renamed
-_BUFFER = 1 << 20
+_BUFFER = 1 << 18
 
 
 @contextmanager

@@ -137,6 +137,36 @@ def test_a_member_asks_from_anywhere_and_gets_a_table_answered_by_a_ready_task(s
     assert "is there (completed)" in why
 
 
+def test_a_member_without_a_key_tries_a_task_and_asks_how_the_service_is(service):
+    """The key is the service's credential, and what its user may do nobody else can try."""
+    service.run_as(
+        "alice",
+        "cp /etc/batchd/tasks/samples/sentiment.csv ~alice/mine.csv && chmod 600 ~alice/mine.csv",
+    )
+
+    tried = json.loads(
+        service.run_as(
+            "alice", f"cd ~alice && {BATCHD} task try sentiment mine.csv --rows 2 --json"
+        )
+    )
+    spent = json.loads(service.run_as("alice", f"cd ~alice && {BATCHD} spend --by task --json"))
+    found = json.loads(service.run_as("alice", f"cd ~alice && {BATCHD} doctor --json || true"))[
+        "findings"
+    ]
+    checked = service.run_as("alice", f"cd ~alice && {BATCHD} config check")
+    service.run_as("alice", f"cd ~alice && {BATCHD} bugreport --output report.tar.gz")
+
+    assert tried["source"] == "the daemon"
+    assert [row["ok"] for row in tried["rows"]] == [True, True]
+    assert sum(line["requests"] for line in spent["lines"] if line["key"] == "sentiment") >= 2
+    assert [one for one in found if one["result"] == "wrong"] == []
+    by = {one["stage"]: one["by"] for one in found}
+    assert (by["key"], by["rights"], by["you"]) == ("the daemon", "the daemon", "this command")
+    assert "the credential " in checked
+    assert " lists batches" in checked
+    assert KEY not in service.run_as("alice", "cd ~alice && tar xzOf report.tar.gz")
+
+
 def test_the_journal_finds_a_job_by_its_fields(service):
     """R37, R50: and a line that has them is still told by whom."""
     (delivered,) = service.journal(

@@ -177,6 +177,7 @@ def test_a_stranger_may_not_and_is_told_who_may(processes):
             Exit.PERMISSION,
             f"{root}/var/batchd.sock is for the group root and root only: try sudo",
         )
+        processes.end()  # before its folder goes: it would write into what is being removed
 
 
 def _refused(daemon: Daemon, root: Path) -> tuple[int, str]:

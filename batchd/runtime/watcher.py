@@ -1,8 +1,8 @@
 """The doorbell at the inbox: makes the next look sooner, and is never the truth.
 
-Events are lost when a queue overflows and when the inbox is deleted or renamed, and network file
-systems tell of none at all. So what is reported is thrown away: it only rings, and whatever happens
-to it costs a few seconds.
+watchfiles loses files silently when its queue overflows, dies of a name that isn't UTF-8, and goes
+deaf when the inbox is deleted or renamed; it says nothing at all on network file systems. So what
+it reports is thrown away: it only rings, and whatever happens to it costs a few seconds.
 
 The folders of tasks in the inbox are watched beside it, each by itself: watching the inbox with all
 that is in it would ring for every piece that a program writes in .tmp/, and watch whole trees that
@@ -13,29 +13,25 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import structlog
 from anyio.lowlevel import checkpoint
+from watchfiles import awatch
 
 from batchd.core.pacing import backoff
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import Clock
-from batchd.runtime.inotify import heard_of
 
 log = structlog.get_logger()
 
 WATCHING = "inotify"
-_ANOTHER = "the inbox is another folder now"
-_TURN_SECONDS = 5  #: how often the folders are compared: as often as they are scanned
-#: Seconds after a ring in which nobody is told again; doubled while there is more to tell.
-_FIRST_DAMPING, _LONGEST_DAMPING = 0.05, 1.6
-#: Milliseconds between two looks of watchfiles' thread at what the kernel has told. It asks all the
-#: time rather than being told: its own 50 are twenty wake-ups a second for nothing.
+_TURN_MS = 5000  #: `rust_timeout`: how often the folders are compared, as often as they are scanned
+#: Milliseconds between two looks of its thread at what the kernel has told. It asks all the time
+#: rather than being told: its own 50 are twenty wake-ups a second for nothing.
 _STEP_MS = 100
 _LONGEST_PAUSE = 60.0
 _LIMITS = {
@@ -45,85 +41,6 @@ _LIMITS = {
 
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it counts changes at INFO
 
-#: Has the bell rung until the folders are not the same any more, or it can't: returns what happened.
-#: None where only those beside the inbox are others now.
-Watching = Callable[[Path, Bell, Callable[[], Sequence[Path]]], Awaitable[str | None]]
-
-
-async def told_by_kernel(
-    inbox: Path, bell: Bell, folders: Callable[[], Sequence[Path]]
-) -> str | None:
-    """Linux: nothing turns, and nobody asks, until something happens."""
-    identity, beside, damped = _identity(inbox), _identities(folders()), _FIRST_DAMPING
-    with heard_of([inbox, *beside]) as inotify:
-        while True:
-            changes = inotify.changes()
-            # The first of many files is told of at once, thousands behind it some times a second.
-            damped = min(2 * damped, _LONGEST_DAMPING) if changes else _FIRST_DAMPING
-            if not changes:
-                await inotify.wait(_TURN_SECONDS)
-                changes = inotify.changes()
-            if changes:
-                bell.ring()
-            lost = {change.folder for change in changes if change.is_lost}
-            # Made anew at once, a folder often has the very inode of the one that was deleted.
-            if inbox in lost or _identity(inbox) != identity:
-                return _ANOTHER
-            if lost or _identities(folders()) != beside:
-                return None
-            if changes:
-                await anyio.sleep(damped)
-
-
-async def told_by_watchfiles(
-    inbox: Path, bell: Bell, folders: Callable[[], Sequence[Path]]
-) -> str | None:
-    """Elsewhere: a thread that asks several times a second."""
-    stop = anyio.Event()
-    async with anyio.create_task_group() as tasks:
-        # Its thread can't be cancelled, only told, and whoever waits for it hears of nothing.
-        tasks.start_soon(_tell_when_cancelled, stop)
-        result = await _asked(inbox, bell, folders, stop)
-        tasks.cancel_scope.cancel()
-    await checkpoint()  # its end, where it was told, is nothing to speak of
-    return result
-
-
-async def _tell_when_cancelled(stop: anyio.Event) -> None:
-    try:
-        await anyio.sleep_forever()
-    finally:
-        stop.set()
-
-
-async def _asked(
-    inbox: Path, bell: Bell, folders: Callable[[], Sequence[Path]], stop: anyio.Event
-) -> str | None:
-    from watchfiles import awatch  # late: it is not needed where the kernel tells
-
-    identity, beside = _identity(inbox), _identities(folders())
-    async for changes in awatch(
-        inbox,
-        *beside,
-        watch_filter=None,  # its own filter hides names anywhere in the path
-        recursive=False,
-        step=_STEP_MS,
-        rust_timeout=1000 * _TURN_SECONDS,
-        yield_on_timeout=True,
-        stop_event=stop,  # and no `ignore_permission_denied`: it swallows the watch limit, too
-    ):
-        if changes:
-            bell.ring()
-        changed = {path for _, path in changes}
-        if str(inbox) in changed or _identity(inbox) != identity:
-            return _ANOTHER
-        if not changed.isdisjoint(map(str, beside)) or _identities(folders()) != beside:
-            return None
-    return "it ended"
-
-
-TOLD_BY = told_by_kernel if sys.platform == "linux" else told_by_watchfiles
-
 
 async def watch(
     inbox: Path,
@@ -132,7 +49,6 @@ async def watch(
     *,
     folders: Callable[[], Sequence[Path]] = lambda: (),
     tell: Callable[[str], None] = lambda _: None,
-    told_by: Watching = TOLD_BY,
 ) -> None:
     """Ring when something changes in the inbox, or in one of `folders`, until cancelled. Never
     raises.
@@ -144,10 +60,7 @@ async def watch(
     while True:
         started = clock.monotonic()
         tell(WATCHING)
-        try:
-            reason = await told_by(inbox, bell, folders)
-        except (OSError, RuntimeError, ExceptionGroup) as error:
-            reason = _in_words(error)
+        reason = await _watch_once(inbox, bell, folders)
         if reason is None:
             bell.ring()  # what came into a new folder before it was watched is looked for
             continue
@@ -162,10 +75,53 @@ async def watch(
         await clock.wait(anyio.Event(), seconds)
 
 
-def _in_words(error: Exception) -> str:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}{_remedy(str(error))}"
+async def _watch_once(inbox: Path, bell: Bell, folders: Callable[[], Sequence[Path]]) -> str | None:
+    """Watch these very folders until the inbox is another one, or the watcher breaks: return what
+    happened. None where it is only the others that are not the same any more.
+    """
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        # Its thread can't be cancelled, only told, and whoever waits for it hears of nothing.
+        tasks.start_soon(_tell_when_cancelled, stop)
+        result = await _changes(inbox, bell, folders, stop)
+        tasks.cancel_scope.cancel()
+    await checkpoint()  # its end, where it was told, is nothing to speak of
+    return result
+
+
+async def _tell_when_cancelled(stop: anyio.Event) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        stop.set()
+
+
+async def _changes(
+    inbox: Path, bell: Bell, folders: Callable[[], Sequence[Path]], stop: anyio.Event
+) -> str | None:
+    try:
+        identity, beside = _identity(inbox), _identities(folders())
+        async for changes in awatch(
+            inbox,
+            *beside,
+            watch_filter=None,  # its own filter hides names anywhere in the path
+            recursive=False,
+            step=_STEP_MS,
+            rust_timeout=_TURN_MS,
+            yield_on_timeout=True,
+            stop_event=stop,  # and no `ignore_permission_denied`: it swallows the watch limit, too
+        ):
+            if changes:
+                bell.ring()
+            # Made anew at once, a folder often has the very inode of the one that was deleted.
+            changed = {path for _, path in changes}
+            if str(inbox) in changed or _identity(inbox) != identity:
+                return "the inbox is another folder now"
+            if not changed.isdisjoint(map(str, beside)) or _identities(folders()) != beside:
+                return None
+    except (OSError, RuntimeError, ExceptionGroup) as error:
+        return f"{type(error).__name__}: {error}{_remedy(str(error))}"
+    return "it ended"
 
 
 def _remedy(text: str) -> str:

@@ -65,7 +65,7 @@ def in_memory() -> Iterator[Path]:
 
 @pytest.mark.processes
 def test_all_files_are_claimed_that_came_while_the_process_was_stopped(in_memory, processes):
-    """F1: the kernel's queue overflows while we are stopped, and says only that."""
+    """F1: the kernel's queue overflows while we are stopped, and watchfiles says nothing of it."""
     root = in_memory
     assert int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) < OVERFLOWING
     sandbox = processes.sandbox(**NOTHING_IS_TAKEN)
@@ -122,7 +122,7 @@ def test_without_inotify_the_inbox_is_scanned_and_the_log_says_how_to_mend_it(
 
 @pytest.mark.processes
 def test_a_name_that_is_no_text_and_the_next_file_are_processed(processes, root):
-    """F5: it killed watchfiles, which can't even say why."""
+    """F5: it kills watchfiles, which can't even say why."""
     daemon = processes.daemon(root, processes.sandbox())
     odd = os.fsdecode(b"a\xff.jsonl")
     put(root / "inbox" / odd, lines(1, prefix="odd"))

@@ -16,28 +16,18 @@ import pytest
 
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import SystemClock
-from batchd.runtime.watcher import TOLD_BY, Watching, told_by_kernel, told_by_watchfiles, watch
+from batchd.runtime.watcher import watch
 from tests.fakes.clock import FakeClock
-
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="its kernel tells")
-
-
-@pytest.fixture(params=[pytest.param(told_by_kernel, marks=LINUX), told_by_watchfiles])
-def told_by(request) -> Watching:
-    """Both ways to be told, the other systems' too."""
-    return request.param
 
 
 @asynccontextmanager
 async def watching(
-    inbox: Path,
-    told_by: Watching = TOLD_BY,
-    folders: Callable[[], Sequence[Path]] = lambda: (),
+    inbox: Path, folders: Callable[[], Sequence[Path]] = lambda: ()
 ) -> AsyncIterator[Bell]:
     clock = SystemClock()
     bell = Bell(clock)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(watch, inbox, bell, clock, folders=folders, told_by=told_by))
+        tasks.start_soon(partial(watch, inbox, bell, clock, folders=folders))
         await anyio.sleep(0.3)  # it says nothing of what was there before it began
         yield bell
         tasks.cancel_scope.cancel()
@@ -58,18 +48,18 @@ async def rings_for(bell: Bell, change: Callable[[], object]) -> None:
             tasks.cancel_scope.cancel()
 
 
-async def test_a_change_in_the_inbox_rings_and_a_stop_is_quick(tmp_path, told_by):
-    async with watching(tmp_path, told_by) as bell:
+async def test_a_change_in_the_inbox_rings_and_a_stop_is_quick(tmp_path):
+    async with watching(tmp_path) as bell:
         await rings_for(bell, (tmp_path / "a.jsonl").touch)
         stopped = anyio.current_time()
     assert anyio.current_time() - stopped < 1.0  # less than a turn of its thread by much
 
 
 @pytest.mark.parametrize("how", ["deleted", "renamed"])
-async def test_an_inbox_that_is_another_folder_now_is_watched_again(tmp_path, told_by, how):
+async def test_an_inbox_that_is_another_folder_now_is_watched_again(tmp_path, how):
     inbox = tmp_path / "inbox"
     inbox.mkdir()
-    async with watching(inbox, told_by) as bell:
+    async with watching(inbox) as bell:
         if how == "deleted":
             shutil.rmtree(inbox)
         else:
@@ -84,11 +74,9 @@ def there(inbox: Path) -> list[Path]:
     return [path for path in (inbox / "sentiment", inbox / "embed") if path.is_dir()]
 
 
-async def test_a_tasks_folder_is_watched_once_it_is_there_and_when_it_is_made_anew(
-    tmp_path, told_by
-):
+async def test_a_tasks_folder_is_watched_once_it_is_there_and_when_it_is_made_anew(tmp_path):
     (tmp_path / "sentiment").mkdir()
-    async with watching(tmp_path, told_by, partial(there, tmp_path)) as bell:
+    async with watching(tmp_path, partial(there, tmp_path)) as bell:
         await rings_for(bell, (tmp_path / "sentiment" / "a.csv").touch)
         (tmp_path / "embed").mkdir()
         await rings_for(bell, (tmp_path / "embed" / "a.csv").touch)
@@ -116,44 +104,27 @@ async def test_folders_that_come_and_go_are_no_loss_of_the_watcher(tmp_path):
     assert set(told) == {"inotify"}
 
 
-async def test_what_programs_write_beside_the_inbox_rings_for_nobody(tmp_path, told_by):
+async def test_what_programs_write_beside_the_inbox_rings_for_nobody(tmp_path):
     (tmp_path / ".tmp").mkdir()
     (tmp_path / "embed").mkdir()
-    async with watching(tmp_path, told_by, partial(there, tmp_path)) as bell:
+    async with watching(tmp_path, partial(there, tmp_path)) as bell:
         with anyio.move_on_after(1.5) as waited:
             (tmp_path / ".tmp" / "a.csv").write_bytes(b"a piece")
             await bell.wait(1e9)
         assert waited.cancelled_caught
 
 
-async def test_a_name_that_is_no_text_kills_nothing(tmp_path, told_by):
-    async with watching(tmp_path, told_by) as bell:
+async def test_a_name_that_is_no_text_kills_nothing(tmp_path):
+    async with watching(tmp_path) as bell:
         (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).touch()
         await anyio.sleep(0.3)
         await rings_for(bell, (tmp_path / "a.jsonl").touch)
 
 
-async def test_an_inbox_that_is_not_there_is_waited_for(tmp_path, told_by):
-    async with watching(tmp_path / "inbox", told_by) as bell:
+async def test_an_inbox_that_is_not_there_is_waited_for(tmp_path):
+    async with watching(tmp_path / "inbox") as bell:
         (tmp_path / "inbox").mkdir()
         await rings_for(bell, (tmp_path / "inbox" / "a.jsonl").touch)
-
-
-@LINUX
-async def test_one_file_is_told_of_at_once_and_a_storm_of_them_a_few_times(tmp_path):
-    async with watching(tmp_path) as bell:
-        for number in range(3):
-            began = anyio.current_time()
-            (tmp_path / f"{number}").touch()
-            assert await bell.wait(5.0)
-            assert anyio.current_time() - began < 0.2  # seconds; a thread of watchfiles takes that
-            await anyio.sleep(0.2)
-            await bell.wait(0.01)  # one file is several changes
-        rings, until = 0, anyio.current_time() + 1.5
-        while anyio.current_time() < until:
-            (tmp_path / f"storm {anyio.current_time()}").touch()
-            rings += await bell.wait(0.001)
-        assert 1 <= rings <= 8
 
 
 WITHOUT_INOTIFY = """
@@ -161,7 +132,7 @@ import sys, anyio
 from pathlib import Path
 from batchd.runtime.bell import Bell
 from batchd.runtime.clock import SystemClock
-from batchd.runtime.watcher import TOLD_BY, Watching, told_by_kernel, told_by_watchfiles, watch
+from batchd.runtime.watcher import watch
 
 async def main():
     clock = SystemClock()
@@ -192,7 +163,7 @@ def test_without_inotify_it_goes_on_and_says_so_once(tmp_path):
     assert "watcher.lost" in warnings[0]
 
 
-async def test_it_tells_how_new_files_are_learned_of(tmp_path, told_by):
+async def test_it_tells_how_new_files_are_learned_of(tmp_path):
     """`status` shows it: with a watcher, and why without one."""
     told: list[str] = []
     twice = anyio.Event()
@@ -204,9 +175,7 @@ async def test_it_tells_how_new_files_are_learned_of(tmp_path, told_by):
 
     async with anyio.create_task_group() as tasks:
         gone = tmp_path / "inbox"
-        tasks.start_soon(
-            partial(watch, gone, Bell(FakeClock()), FakeClock(), tell=tell, told_by=told_by)
-        )
+        tasks.start_soon(partial(watch, gone, Bell(FakeClock()), FakeClock(), tell=tell))
         with anyio.fail_after(10):
             await twice.wait()
         tasks.cancel_scope.cancel()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,15 +106,16 @@ async def pass_time(services: Services, seconds: float) -> None:
             await services.ledger.last_job()
 
 
-@contextmanager
-def locked_out(services: Services) -> Iterator[None]:
+@asynccontextmanager
+async def locked_out(services: Services) -> AsyncIterator[None]:
     """The ledger's thread is held up: whatever is asked next waits behind us."""
-    held = services.ledger._database._lock
-    held.acquire_nowait()
-    try:
-        yield
-    finally:
-        held.release()
+    free = threading.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(services.ledger._database.read, lambda _: free.wait())
+        try:
+            yield
+        finally:
+            free.set()
 
 
 async def test_while_all_is_well_it_says_so_three_times_a_period(tmp_path):
@@ -142,7 +144,7 @@ async def test_a_ledger_that_does_not_answer_gets_no_further_signs(tmp_path):
     async with reporting(tmp_path) as it:
         it.turn()
         await pass_time(it.services, 12)
-        with locked_out(it.services):
+        async with locked_out(it.services):
             for _ in range(int(LEDGER_SECONDS + 3 * SECONDS_BETWEEN)):
                 it.services.clock.advance(1.0)  # type: ignore[attr-defined]  # the fake one
                 for _ in range(20):

@@ -82,6 +82,7 @@ def test_without_a_column_of_ids_the_row_is_the_id(tmp_path: Path):
         ("a.jsonl", '{"key":1,"text":"a"}\n{"key":2,"text":"b"}\n{"key":3,"text":"c"}\n', {}),
         ("a.txt", "1\n2\n3\n", {"column": "key"}),
     ],
+    ids=["packed", "cp1252", "utf-16", "no quotes", "objects", "text"],
 )
 def test_what_results_hold_in_another_way_is_read(
     tmp_path: Path, name: str, content: str | bytes, spec: dict[str, str]

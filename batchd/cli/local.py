@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ from batchd.control.client import NotListening, Refused, TooOld
 from batchd.control.places import NoSuchJob
 from batchd.core.names import printable
 from batchd.spool.folders import Folders
+from batchd.spool.users import name_of
 
 if TYPE_CHECKING:
     from batchd.control.ledger import Reader
@@ -63,9 +65,7 @@ def for_whom(folders: Folders) -> str:
         return "is for the group of inbox/ and root only: sudo, or ask who runs batchd here"
     if group == _ROOT:
         return "is for the group root and root only: try sudo"
-    import getpass  # late: a thirtieth of what a command may take
-
-    me = printable(getpass.getuser())
+    me = printable(name_of(os.geteuid()))
     return f"is for the group {group} and root only: sudo usermod -aG {group} {me}, and a new login"
 
 

@@ -325,7 +325,7 @@ async def test_a_draft_that_is_deleted_is_built_again_and_a_result_that_is_taken
         await ended(services, tmp_path)
         await step(services, collect)
         (job,) = await services.ledger.jobs_in(JobState.SETTLED)
-        await deliver._prepare(job, services)
+        await deliver._prepare(*await services.ledger.job_and_shards(job.id), services)
         shutil.rmtree(tmp_path / "outbox" / f".{job.id}")
         await live(services, deliveries=1)
         folder = delivered(tmp_path)["a"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import inputs
+from benchmarks.machine import warm_memory
 from benchmarks.measuring import Used, asked, cpu_of, run
 from tests.acceptance.processes import KEY, Daemon, Processes, Sandbox, processes_in
 
@@ -110,6 +111,7 @@ class Bench:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """An empty folder, gone afterwards: some of what lies here is gigabytes."""
+        warm_memory()
         folder = Path(tempfile.mkdtemp(prefix="bench-", dir=self.folder))
         try:
             yield folder

@@ -44,6 +44,7 @@ def daemon(bench: Bench) -> Daemon:
         with bench.house(folder, batch_seconds=BATCH_SECONDS) as house:
             target = house.root / "inbox" / TASK
             house.processes.wait(target.is_dir, what="the task's folder", within=60.0)
+            house.wait_for_rest()
             before, started = house.cpu(), time.monotonic()
             with Memory(house.daemon.pid).watched() as memory:
                 source.rename(target / source.name)

@@ -100,6 +100,13 @@ async def turn(services: Services) -> int:
     return started
 
 
+async def until_sent(services: Services) -> None:
+    """Let time pass until the provider has a batch of ours."""
+    while not services.remote.opened:  # type: ignore[attr-defined]  # the fake one
+        await turn(services)
+        services.clock.advance(1.0)  # type: ignore[attr-defined]  # the fake one
+
+
 async def _unfinished(services: Services) -> bool:
     drafts = [path for path in services.folders.outbox.iterdir() if path.name.startswith(".")]
     return bool(drafts) or bool(await services.ledger.jobs_in("publishing"))  # type: ignore[arg-type]

@@ -82,8 +82,7 @@ def test_a_draft_lies_where_the_daemon_looks_and_counts_at_once(shell, served):
 
 
 def test_a_task_of_ones_own_is_none_of_the_daemons(shell):
-    Path("config/tasks").mkdir(parents=True)
-    Path("config/tasks/mine.toml").write_text(TASK)
+    own_task("mine")
 
     told = shell("task", "check", "mine", "a.csv")
 
@@ -152,13 +151,24 @@ def test_a_report_is_the_daemons_and_so_is_its_marker(shell, served):
     assert marker in (served / "var" / "log" / "batchd.jsonl").read_text()
 
 
-def test_one_that_hangs_is_not_waited_for(tmp_path, monkeypatch, capsys):
-    """It has a lock and a socket, and never a word."""
-    shell = shell_in(tmp_path / "here", monkeypatch, capsys, root=tmp_path / "root")
+def beside_a_root(tmp_path, monkeypatch, capsys) -> tuple[Shell, Folders]:
+    """Somebody in a folder of their own, and a root that is another's."""
     folders = Folders(tmp_path / "root")
     folders.prepare()
-    Path("config/tasks").mkdir(parents=True)
-    Path("config/tasks/mood.toml").write_text(TASK)
+    shell = shell_in(tmp_path / "here", monkeypatch, capsys, root=folders.root)
+    return shell, folders
+
+
+def own_task(name: str) -> None:
+    path = Path(f"config/tasks/{name}.toml")
+    path.parent.mkdir(parents=True)
+    path.write_text(TASK)
+
+
+def test_one_that_hangs_is_not_waited_for(tmp_path, monkeypatch, capsys):
+    """It has a lock and a socket, and never a word."""
+    shell, folders = beside_a_root(tmp_path, monkeypatch, capsys)
+    own_task("mood")
     Path("a.csv").write_text("text\none\n")
 
     with folders.locked(), socket.socket(socket.AF_UNIX) as deaf:
@@ -187,9 +197,7 @@ def test_a_trial_that_breaks_off_is_not_asked_again_by_another_way(
     tmp_path, monkeypatch, capsys, answered, says
 ):
     """It would be paid twice."""
-    shell = shell_in(tmp_path / "here", monkeypatch, capsys, root=tmp_path / "root")
-    folders = Folders(tmp_path / "root")
-    folders.prepare()
+    shell, folders = beside_a_root(tmp_path, monkeypatch, capsys)
     Path("a.csv").write_text("text\none\n")
     task = {"name": "mood", "model": "m", "prompt": "{{ text }}"}
     found = said("200 OK", {"name": "mood", "folder": "/", "task": task})
@@ -204,11 +212,8 @@ def test_a_trial_that_breaks_off_is_not_asked_again_by_another_way(
 
 def test_beside_a_daemon_that_is_older_a_command_does_it_by_itself(tmp_path, monkeypatch, capsys):
     """It has a lock and a socket, and has never heard of tasks."""
-    shell = shell_in(tmp_path / "here", monkeypatch, capsys, root=tmp_path / "root")
-    folders = Folders(tmp_path / "root")
-    folders.prepare()
-    Path("config/tasks").mkdir(parents=True)
-    Path("config/tasks/mine.toml").write_text(TASK)
+    shell, folders = beside_a_root(tmp_path, monkeypatch, capsys)
+    own_task("mine")
     described = said("200 OK", {"paths": {"/v1/status": {"get": {}}}})
 
     with folders.locked(), somebody(folders, NOT_FOUND, described):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
-from batchd.control.client import ask
+from batchd.control.client import Refused, ask
 from batchd.control.serving import listen
 from batchd.runtime.services import Services
 from batchd.runtime.threads import in_thread
@@ -32,6 +33,13 @@ async def listening_house(
 async def say(services: Services, method: str, *path: str, **asked: Any) -> Any:
     """Ask, beside the house's own event loop."""
     return await in_thread(ask, services.folders, method, *path, **asked)
+
+
+async def refusal(services: Services, method: str, *path: str, **asked: Any) -> Refused:
+    """Ask for what is refused, and return in which words."""
+    with pytest.raises(Refused) as refused:
+        await say(services, method, *path, **asked)
+    return refused.value
 
 
 async def until(fact: Callable[[], Any], *, move: Callable[[], Any] = lambda: None) -> None:

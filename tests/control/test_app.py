@@ -11,7 +11,6 @@ import pytest
 from starlette.requests import Request
 
 from batchd.control.app import bounded
-from batchd.control.client import Refused
 from batchd.control.messages import Said
 from batchd.control.routes import Route
 from batchd.runtime import wishes
@@ -19,19 +18,13 @@ from batchd.runtime.listener import STAY
 from batchd.stages import claim
 from tests.control.asking import open_batches
 from tests.control.raw import raw
-from tests.control.speaking import listening_house, say
+from tests.control.speaking import listening_house, refusal, say
 from tests.houses import drop, live, requests
 
 
 async def one_open(services) -> str:
     await open_batches(services, "a.jsonl")
     return str(await services.ledger.last_job())
-
-
-async def refusal(services, *asked, **more) -> Refused:
-    with pytest.raises(Refused) as refused:
-        await say(services, *asked, **more)
-    return refused.value
 
 
 async def test_status_is_what_the_command_says(tmp_path: Path):

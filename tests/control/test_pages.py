@@ -12,7 +12,7 @@ from batchd.control.ledger import Part
 from batchd.control.pages import AT_LEAST_EVERY, Pages, keep_pages, rest_after
 from batchd.runtime.services import Services
 from tests.control.speaking import until
-from tests.houses import drop, live, open_services, requests, turn
+from tests.houses import drop, live, open_services, requests, turn, until_sent
 
 
 async def write(pages: Pages, services: Services) -> None:
@@ -26,9 +26,7 @@ async def test_an_open_job_says_where_it_is_in_its_own_folder(tmp_path):
     async with open_services(tmp_path) as services:
         services.remote.batch_seconds = 1000.0
         drop(tmp_path, "reviews.jsonl", requests(3))
-        while not services.remote.opened:
-            await turn(services)
-            services.clock.advance(1.0)
+        await until_sent(services)
         services.clock.advance(30.0)
         await turn(services)
         await write(Pages(services.folders), services)
@@ -77,9 +75,7 @@ async def test_a_page_is_written_anew_though_nothing_changes_within_ten_minutes(
     async with open_services(tmp_path) as services:
         services.remote.batch_seconds = 100_000.0
         drop(tmp_path, "reviews.jsonl", requests(3))
-        while not services.remote.opened:
-            await turn(services)
-            services.clock.advance(1.0)
+        await until_sent(services)
         page = tmp_path / "var/work" / services.remote.opened[0][0][:6] / "status.json"
 
         def age() -> float:
@@ -113,9 +109,7 @@ async def test_the_last_word_of_a_page_is_that_its_job_is_delivered(tmp_path):
     """Its folder stays for a day, and said for as long that it was at the provider."""
     async with open_services(tmp_path) as services:
         drop(tmp_path, "a.jsonl", requests(1))
-        while not services.remote.opened:
-            await turn(services)
-            services.clock.advance(1.0)
+        await until_sent(services)
         job = services.remote.opened[0][0][:6]
         page = tmp_path / "var/work" / job / "STATUS.txt"
         async with anyio.create_task_group() as tasks:
@@ -137,9 +131,7 @@ async def test_the_last_word_of_a_page_is_that_its_job_is_delivered(tmp_path):
 async def test_what_an_earlier_daemon_left_unsaid_is_said_by_the_next(tmp_path):
     async with open_services(tmp_path) as services:
         drop(tmp_path, "a.jsonl", requests(1))
-        while not services.remote.opened:
-            await turn(services)
-            services.clock.advance(1.0)
+        await until_sent(services)
         await write(Pages(services.folders), services)
         await live(services, deliveries=1)
         page = next((tmp_path / "var/work").glob("*/STATUS.txt"))

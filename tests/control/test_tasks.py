@@ -7,21 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchd.control.client import Refused
 from batchd.control.messages import MOST_SENT
 from batchd.control.shapes import Check
 from batchd.control.task_shapes import Draft, Recipe, TaskList
 from batchd.control.tasks import BrokenTask, whole
-from tests.control.speaking import listening_house, say
+from tests.control.speaking import listening_house, refusal, say
 from tests.houses import write_task
 
 TABLE = b"id,text\na,one\nb,two\n"
-
-
-async def refusal(services, *asked, **more) -> Refused:
-    with pytest.raises(Refused) as refused:
-        await say(services, *asked, **more)
-    return refused.value
 
 
 async def test_tasks_are_listed_and_of_a_broken_one_the_line_and_the_remedy(tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchd.core.events import Paused, Resumed
 from batchd.core.model import Pause
-from tests.houses import delivered, drop, live, open_services, requests, turn
+from tests.houses import delivered, drop, live, open_services, requests, turn, until_sent
 
 ALL_THE_DISK_THERE_IS = 2**60
 
@@ -40,9 +40,7 @@ async def test_no_file_is_taken_while_the_disk_is_low(tmp_path):
 async def test_while_the_disk_is_low_batches_are_looked_at_and_results_wait_there(tmp_path):
     async with open_services(tmp_path) as services:
         drop(tmp_path, "a.jsonl", requests(2))
-        while not services.remote.opened:
-            await turn(services)
-            services.clock.advance(1.0)
+        await until_sent(services)
     remote, clock = services.remote, services.clock
 
     folders = {"min_free_bytes": ALL_THE_DISK_THERE_IS}
@@ -61,9 +59,7 @@ async def test_while_the_disk_is_low_batches_are_looked_at_and_results_wait_ther
 async def test_while_the_intake_is_paused_no_file_is_taken_and_all_else_goes_on(tmp_path):
     async with open_services(tmp_path) as services:
         drop(tmp_path, "a.jsonl", requests(1))
-        while not services.remote.opened:
-            await turn(services)
-            services.clock.advance(1.0)
+        await until_sent(services)
         paused = Paused(what=Pause.INTAKE, by="anna")
         await services.ledger.record(paused, at=services.clock.now())
         drop(tmp_path, "b.jsonl", requests(1))

@@ -25,6 +25,7 @@ from tests.houses import (
     requests,
     settings,
     turn,
+    until_sent,
 )
 from tests.stages.steps import only_shard, planned, step
 from tests.stages.test_submit import Slow
@@ -270,9 +271,7 @@ async def test_a_stream_of_small_files_passes_a_large_one_for_a_while_and_not_fo
     async with open_services(tmp_path, batches=tight, jobs={"keep_days": 9.0}) as services:
         services.remote.batch_seconds = 90.0
         drop(tmp_path, "s0.jsonl", requests(3, prefix="s0"))
-        while not services.remote.opened:
-            await turn(services)
-            services.clock.advance(1.0)
+        await until_sent(services)
         drop(tmp_path, "huge.jsonl", requests(20, prefix="huge"))
         began = services.clock.now()
         for number in range(1, 60):
